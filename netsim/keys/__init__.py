@@ -1,0 +1,1 @@
+"""Key stores, one-time pads and the ledger."""

@@ -1,0 +1,1 @@
+"""Turning correlated raw bits into identical secret ones: Cascade, verification, amplification, tags."""

@@ -1,0 +1,1 @@
+"""The steps of BB84 and E91 as pure functions: encoding, sifting, parameter estimation."""

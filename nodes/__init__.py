@@ -1,0 +1,1 @@
+"""Who acts: Alice, Bob, Eve, key management, clients and the inference server, as SimPy processes."""

@@ -1,0 +1,220 @@
+"""Alice: sends the light, sifts, answers Bob's parity questions, amplifies. Read it beside bob.py."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from netsim.errors import KeyExhausted, MalformedMessage
+from netsim.keys.ledger import Ledger
+from netsim.messages import (
+    Accepted,
+    Amplification,
+    BlockStart,
+    Detections,
+    Envelope,
+    Message,
+    Parities,
+    ParityQuestions,
+    Sample,
+    Sifting,
+    TranscriptTagged,
+    Verification,
+)
+from netsim.photonics.train import Train
+from netsim.postprocessing import cascade, privacy_amplification, verification
+from netsim.protocols.bb84 import BB84
+from netsim.protocols.protocol import Record
+from netsim.random_streams import random_bits
+from nodes.link import BlockResult, LinkParameters, Post
+from nodes.party import Party
+from nodes.session import AbortBlock, Session
+
+
+class Alice(Party):
+    """The sender's side of the link.
+
+    Args:
+        post: where she stands.
+        link: what the two have agreed on.
+        send_light: puts a train on the fibre; None where the source of pairs stands elsewhere.
+        first_address: where her streams of key begin.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        link: LinkParameters,
+        send_light: Callable[[Train], None] | None,
+        first_address: int = 0,
+    ) -> None:
+        super().__init__(post, link)
+        self._send_light = send_light
+        self._next_authentication_address = post.pool.target_bits
+        self._next_forward_address = self._next_reverse_address = first_address
+        self._records: dict[int, simpy.Event] = {}
+
+    def run(self, until_s: float) -> Generator[simpy.Event, Any, None]:
+        """Send one train after another, and post-process each while the next one flies."""
+        for block in itertools.count():
+            if self.env.now + self.link.block_s > until_s + 1e-9:
+                return
+            self.env.process(self.distil(block))
+            if self._send_light is not None:
+                self._send_light(self.emit(block))
+            yield self.env.timeout(self.link.block_s)
+
+    def emit(self, block: int) -> Train:
+        """Prepare a block's light, and remember what it is; of pairs, keep one half."""
+        link, protocol = self.link, self.link.protocol
+        if isinstance(protocol, BB84):
+            bits = random_bits(link.block_pulses, self.post.random("bits"))
+            bases = random_bits(link.block_pulses, self.post.random("bases"))
+            self.keep(block, Record(bases, bits, np.ones(link.block_pulses, dtype=np.bool_)))
+            return link.emitter.photons(protocol.encode(bases, bits), block, self.env.now)
+        mine, bobs = link.emitter.pairs(link.block_pulses, block, self.env.now, self.post.random("source"))
+        self.env.process(self._keep(mine))
+        return bobs
+
+    def _keep(self, mine: Train) -> Generator[simpy.Event, Any, None]:
+        yield self.env.timeout(mine.duration_s)
+        self.on_train(mine)
+
+    def on_train(self, train: Train) -> None:
+        """Measure her halves of the pairs."""
+        settings = self.link.protocol.alice_settings(len(train), self.post.random("settings"))
+        self.keep(train.block, self.measure(train, settings, self.link.protocol.alice_angles))
+
+    def keep(self, block: int, record: Record) -> None:
+        """Remember settings and outcomes of a block until Bob's detections come."""
+        result = self.results.get(block)
+        if result is None or result.end_s is None:
+            self._record_of(block).succeed(record)
+
+    def _record_of(self, block: int) -> simpy.Event:
+        return self._records.setdefault(block, self.env.event())
+
+    def _steps(self, session: Session, result: BlockResult) -> Generator[simpy.Event, Any, None]:
+        link, protocol, ledger, random = self.link, self.link.protocol, result.ledger, self.post.random
+
+        # Announce the block and the pads that will authenticate it.
+        address = self._pads_address()
+        session.tags = tags = self.post.pool.tags(address)
+        ledger.authentication_spent_bits = self.post.pool.BITS_PER_BLOCK
+        session.send(BlockStart(link.block_pulses, address))
+
+        # Sift: keep what both measured alike.
+        detections = yield from session.receive(Detections)
+        record: Record = yield self._record_of(session.block)
+        del self._records[session.block]
+        slots = self.announced_slots(detections)
+        both = record.clicked[slots]
+        slots, theirs = slots[both], detections.settings[both]
+        settings, outcomes = record.settings[slots], record.outcomes[slots]
+        key_rounds = protocol.key_rounds(settings, theirs)
+
+        # Reveal a random sample and estimate the errors.
+        revealed = protocol.reveal(settings, theirs, link.test_fraction, random("sample"))
+        seed = int(random("reconciliation").integers(2**62))
+        session.send(
+            Sifting(both.astype(np.uint8), settings, revealed.astype(np.uint8), outcomes[revealed], seed)
+        )
+        sample = yield from session.receive(Sample)
+        kept = key_rounds & ~revealed
+        result.sifted_key = key = outcomes[kept]
+        self.account_sifting(result, len(slots), key_rounds, revealed)
+        self.estimate(result, settings[revealed], theirs[revealed], outcomes[revealed], sample.outcomes)
+
+        # Reconcile: answer Bob's questions until he has no more; then compare hashes.
+        responder = cascade.Responder(cascade.plan(len(key), self.qber_of(result), seed), key)
+        message: Message = yield from session.receive(ParityQuestions, Verification)
+        while isinstance(message, ParityQuestions):
+            result.rounds += 1
+            session.send(Parities(self._answer(responder, message)))
+            message = yield from session.receive(ParityQuestions, Verification)
+        assert isinstance(message, Verification)  # noqa: S101  nothing else is received here
+        ledger.disclosed_parities = responder.disclosed_bits
+        ledger.verification_bits = 8 * len(message.tag)
+        if not self._verified(key, message):
+            raise AbortBlock("verification")
+
+        # Amplify: as much as the bound allows, through a random Toeplitz matrix.
+        length = self.key_length(result, settings[kept])
+        toeplitz_seed = random_bits(
+            privacy_amplification.seed_length(len(key), length), random("amplification")
+        )
+        final = privacy_amplification.toeplitz(key, toeplitz_seed, length)
+        announcement = self._announce(length, toeplitz_seed)
+        session.send(announcement)
+
+        # Authenticate all that was said, in both directions; then the key is key.
+        session.send(TranscriptTagged(tags.own()))
+        reply = yield from session.receive(TranscriptTagged)
+        if not tags.fits(reply.tag):
+            raise AbortBlock("authentication")
+        result.eps_auth = tags.forgery_probability
+        self.store(final, announcement, result)
+        session.send(Accepted(tags.acceptance()))
+        result.key = final
+
+    def store(self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult) -> None:
+        """Put each part of the key where it was announced to go; her site issues the forward part."""
+        authentication, forward, reverse = self.cut(final, announcement)
+        self.post.pool.deposit(announcement.authentication_address, authentication)
+        self.post.keys.deposit_incoming(announcement.reverse_address, reverse)
+        self.post.keys.deposit_outgoing(announcement.forward_address, forward)
+        self.account_delivery(result, len(authentication))
+
+    def _pads_address(self) -> int:
+        try:
+            return self.post.pool.next_address()
+        except KeyExhausted:
+            raise AbortBlock("authentication_key_exhausted") from None
+
+    def _verified(self, key: NDArray[np.uint8], message: Verification) -> bool:
+        """Whether Bob's hash is of this key."""
+        tag_bits = verification.tag_length(len(key), self.link.security.eps_cor)
+        fits = len(message.hash_key) == verification.KEY_BYTES and 8 * len(message.tag) == tag_bits
+        return fits and verification.tag(key, message.hash_key, tag_bits) == message.tag
+
+    @staticmethod
+    def _answer(responder: cascade.Responder, message: ParityQuestions) -> NDArray[np.uint8]:
+        try:
+            return responder.answer(cascade.Questions(message.passes, message.starts, message.stops))
+        except MalformedMessage:
+            raise AbortBlock("malformed_message") from None
+
+    def _announce(self, length: int, seed: NDArray[np.uint8]) -> Amplification:
+        """Say where each part of the key goes; replenish the authentication pool first."""
+        authentication_bits = min(length, self.post.pool.shortage_bits())
+        forward_bits = round(self.link.forward_share * (length - authentication_bits))
+        announcement = Amplification(
+            length=length,
+            seed=seed,
+            authentication_bits=authentication_bits,
+            authentication_address=self._next_authentication_address,
+            forward_bits=forward_bits,
+            forward_address=self._next_forward_address,
+            reverse_address=self._next_reverse_address,
+        )
+        self._next_authentication_address += authentication_bits
+        self._next_forward_address += forward_bits
+        self._next_reverse_address += length - authentication_bits - forward_bits
+        return announcement
+
+    def on_envelope(self, envelope: Envelope) -> None:
+        """A message of Bob's; those about blocks that are over, or not begun, are of no use to her."""
+        session = self.sessions.get(envelope.session)
+        if session is not None:
+            session.deliver(envelope)
+
+    def distil(self, block: int) -> Generator[simpy.Event, Any, None]:
+        """From light to key: one block."""
+        result = BlockResult(block, self.env.now, Ledger(pulses=self.link.block_pulses))
+        yield from self.converse(self._steps, self.session(block), result)
+        self._records.pop(block, None)

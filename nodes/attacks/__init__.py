@@ -1,0 +1,1 @@
+"""Attacks, one module per family, and the catalogue of them."""

@@ -1,0 +1,198 @@
+"""Bob: detects the light, announces what he saw, finds the errors, amplifies. Read it beside alice.py."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from netsim.errors import KeyUnavailable, MalformedMessage
+from netsim.keys.ledger import Ledger
+from netsim.messages import (
+    Accepted,
+    Amplification,
+    BlockStart,
+    Detections,
+    Envelope,
+    Parities,
+    ParityQuestions,
+    Sample,
+    Sifting,
+    TranscriptTagged,
+    Verification,
+)
+from netsim.photonics.train import Train
+from netsim.postprocessing import cascade, privacy_amplification, verification
+from netsim.protocols.protocol import Record
+from nodes.link import BlockResult, LinkParameters, Post
+from nodes.party import Party
+from nodes.session import AbortBlock, BlockTags, Session
+
+_AHEAD = 64  # blocks; a message about one further ahead is nobody's
+
+
+class Bob(Party):
+    """The receiver's side of the link.
+
+    Args:
+        post: where he stands.
+        link: what the two have agreed on.
+    """
+
+    def __init__(self, post: Post, link: LinkParameters) -> None:
+        super().__init__(post, link)
+        self._next_block = 0
+
+    def on_train(self, train: Train) -> None:
+        """A train's last pulse has arrived: measure it, and post-process while the next one flies."""
+        settings = self.link.protocol.bob_settings(len(train), self.post.random("settings"))
+        record = self.measure(train, settings, self.link.protocol.bob_angles)
+        self.env.process(self.distil(train.block, train.start_s, record))
+
+    def distil(self, block: int, start_s: float, record: Record) -> Generator[simpy.Event, Any, None]:
+        """From light to key: one block."""
+
+        def steps(session: Session, result: BlockResult) -> Generator[simpy.Event, Any, None]:
+            yield from self._steps(session, result, record)
+
+        self._next_block = max(self._next_block, block + 1)
+        result = BlockResult(block, start_s, Ledger(pulses=self.link.block_pulses))
+        yield from self.converse(steps, self.session(block), result)
+
+    def _steps(
+        self, session: Session, result: BlockResult, record: Record
+    ) -> Generator[simpy.Event, Any, None]:
+        link, protocol, ledger, random = self.link, self.link.protocol, result.ledger, self.post.random
+
+        # Hear of the block, and announce what was detected and how it was measured.
+        start = yield from session.receive(BlockStart)
+        session.tags = tags = self._pads(start)
+        tags.heard(start.encode())
+        slots = np.flatnonzero(record.clicked)
+        settings = record.settings[slots]
+        session.send(Detections(record.clicked.astype(np.uint8), settings))
+
+        # Sift: keep what both measured alike.
+        sifting = yield from session.receive(Sifting)
+        both = self._announced_rounds(sifting, len(slots))
+        slots, settings, theirs = slots[both], settings[both], sifting.settings
+        outcomes = record.outcomes[slots]
+        key_rounds = protocol.key_rounds(theirs, settings)
+        revealed = sifting.revealed.astype(np.bool_)
+
+        # Reveal the same sample and estimate the errors.
+        session.send(Sample(outcomes[revealed]))
+        kept = key_rounds & ~revealed
+        self.account_sifting(result, len(slots), key_rounds, revealed)
+        self.estimate(result, theirs[revealed], settings[revealed], sifting.outcomes, outcomes[revealed])
+
+        # Reconcile: ask for parities until no odd block is left; then send a hash of the result.
+        corrector = cascade.Corrector(
+            cascade.plan(ledger.key_bits, self.qber_of(result), sifting.reconciliation_seed), outcomes[kept]
+        )
+        while (questions := corrector.questions()) is not None:
+            result.rounds += 1
+            session.send(ParityQuestions(questions.passes, questions.starts, questions.stops))
+            answer = yield from session.receive(Parities)
+            self._correct(corrector, answer)
+        key = corrector.bits
+        result.sifted_key, result.corrected_bits = key, corrector.corrected_bits
+        hash_key = random("verification").bytes(verification.KEY_BYTES)
+        tag_bits = verification.tag_length(len(key), link.security.eps_cor)
+        session.send(Verification(hash_key, verification.tag(key, hash_key, tag_bits)))
+        ledger.disclosed_parities, ledger.verification_bits = corrector.disclosed_bits, tag_bits
+
+        # Amplify as Alice announces.
+        announcement = yield from session.receive(Amplification)
+        length = self.key_length(result, theirs[kept])
+        if not self._sound(announcement, len(key), length):
+            raise AbortBlock("malformed_message")
+        final = privacy_amplification.toeplitz(key, announcement.seed, length)
+
+        # Authenticate all that was said; what Alice's site will issue must be here before she knows that it may.
+        tagged = yield from session.receive(TranscriptTagged)
+        if not tags.fits(tagged.tag):
+            raise AbortBlock("authentication")
+        reverse = self._store(final, announcement, result)
+        session.send(TranscriptTagged(tags.own()))
+        result.key = final
+
+        # What Bob's site will issue must be at Alice's before he may: he waits for her word.
+        try:
+            accepted = yield from session.receive(Accepted)
+        except AbortBlock as abort:
+            if abort.told:
+                raise
+            self.post.observer.event(self.post.name, "acceptance_missing", block=session.block)
+            return
+        if not tags.acceptance_fits(accepted.tag):
+            raise AbortBlock("authentication")
+        self.post.keys.deposit_outgoing(announcement.reverse_address, reverse)
+
+    def _store(
+        self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult
+    ) -> NDArray[np.uint8]:
+        """Put the key where Alice announced it to go; returns the part that this site will issue."""
+        authentication, forward, reverse = self.cut(final, announcement)
+        try:
+            self.post.pool.deposit(announcement.authentication_address, authentication)
+            self.post.keys.deposit_incoming(announcement.forward_address, forward)
+        except ValueError:  # an unauthenticated announcement may say anything
+            raise AbortBlock("malformed_message") from None
+        self.account_delivery(result, len(authentication))
+        return reverse
+
+    def _pads(self, start: BlockStart) -> BlockTags:
+        if start.pulses != self.link.block_pulses:
+            raise AbortBlock("malformed_message")
+        try:
+            return self.post.pool.tags(start.authentication_address)
+        except KeyUnavailable:
+            raise AbortBlock("authentication") from None
+
+    def _announced_rounds(self, sifting: Sifting, clicks: int) -> NDArray[np.bool_]:
+        both = sifting.clicked.astype(np.bool_)
+        rounds = int(np.sum(both))
+        fits = (
+            len(both) == clicks
+            and len(sifting.settings) == len(sifting.revealed) == rounds
+            and len(sifting.outcomes) == int(np.sum(sifting.revealed))
+            and bool(np.all(sifting.settings < len(self.link.protocol.alice_angles)))
+        )
+        if not fits:
+            raise AbortBlock("malformed_message")
+        return both
+
+    @staticmethod
+    def _correct(corrector: cascade.Corrector, answer: Parities) -> None:
+        try:
+            corrector.receive(answer.parities)
+        except MalformedMessage:
+            raise AbortBlock("malformed_message") from None
+
+    @staticmethod
+    def _sound(announcement: Amplification, key_bits: int, length: int) -> bool:
+        """Whether Alice announces what Bob computes, and shares it out within it."""
+        shared_out = announcement.authentication_bits + announcement.forward_bits
+        addresses = (
+            announcement.forward_address,
+            announcement.reverse_address,
+            announcement.authentication_address,
+        )
+        return (
+            announcement.length == length
+            and len(announcement.seed) == privacy_amplification.seed_length(key_bits, length)
+            and min(announcement.authentication_bits, announcement.forward_bits, *addresses) >= 0
+            and shared_out <= length
+        )
+
+    def on_envelope(self, envelope: Envelope) -> None:
+        """A message of Alice's; those about blocks that are over are of no use to him."""
+        block = envelope.session
+        if block in self.results and block not in self.sessions:
+            return
+        if 0 <= block < self._next_block + _AHEAD:
+            self.session(block).deliver(envelope)

@@ -1,0 +1,1 @@
+"""The model behind the link: data sets, feature maps, kernels, classifiers, attacks on them."""

@@ -1,0 +1,341 @@
+"""One side of the conversation about one block: ordered messages, a running transcript, and giving up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from netsim.errors import MalformedMessage
+from netsim.keys.key_store import KeyStore
+from netsim.messages import Abort, Accepted, Envelope, Message, TranscriptTagged, decode
+from netsim.postprocessing.authentication import (
+    HASH_KEY_BITS,
+    TAG_BITS,
+    TranscriptTag,
+    forgery_probability,
+    verify,
+)
+
+PADS_PER_BLOCK = 3
+"""Tags of a block: all that Alice said, all that Bob said, and Alice's acceptance."""
+
+ABORT_REASONS = (
+    "authentication",
+    "authentication_key_exhausted",
+    "chsh",
+    "malformed_message",
+    "no_detections",
+    "qber",
+    "timeout",
+    "too_short",
+    "verification",
+)
+
+
+class AbortBlock(Exception):
+    """The block is given up, for the reason given.
+
+    Attributes:
+        reason: one of ABORT_REASONS.
+        told: whether the peer said so, and need not be told.
+    """
+
+    def __init__(self, reason: str, *, told: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.told = told
+
+
+class BlockTags(Protocol):
+    """The tags of one block, as one side makes and checks them."""
+
+    def said(self, body: bytes) -> None:
+        """This side has sent a message."""
+
+    def heard(self, body: bytes) -> None:
+        """This side has received one."""
+
+    def own(self) -> bytes:
+        """Tag over all this side has said."""
+
+    def fits(self, tag: bytes) -> bool:
+        """Whether the other side's tag fits what was heard."""
+
+    def acceptance(self) -> bytes:
+        """Tag over the acceptance of the block."""
+
+    def acceptance_fits(self, tag: bytes) -> bool:
+        """Whether the tag of an acceptance fits."""
+
+    @property
+    def forgery_probability(self) -> float:
+        """Bound on the probability that something else was taken for what the peer said."""
+
+
+class NoTags:
+    """A link that does not authenticate: empty tags, and any tag fits."""
+
+    def said(self, body: bytes) -> None:
+        """Not recorded."""
+
+    def heard(self, body: bytes) -> None:
+        """Not recorded."""
+
+    def own(self) -> bytes:
+        """Empty."""
+        return b""
+
+    def fits(self, tag: bytes) -> bool:  # noqa: ARG002  the interface's
+        """Always."""
+        return True
+
+    def acceptance(self) -> bytes:
+        """Empty."""
+        return b""
+
+    def acceptance_fits(self, tag: bytes) -> bool:  # noqa: ARG002  the interface's
+        """Always."""
+        return True
+
+    @property
+    def forgery_probability(self) -> float:
+        """1: nothing is promised."""
+        return 1.0
+
+
+class ForgedTags(NoTags):
+    """What somebody without the key can do: guess tags, and accept any."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def own(self) -> bytes:
+        """A guess."""
+        return self._rng.bytes(TAG_BITS // 8)
+
+    def acceptance(self) -> bytes:
+        """A guess."""
+        return self._rng.bytes(TAG_BITS // 8)
+
+
+class WegmanCarterTags:
+    """Tags from shared key: one hash key for the link, a fresh pad for each tag."""
+
+    def __init__(self, hash_key: bytes, pads: tuple[bytes, bytes, bytes], *, alice: bool) -> None:
+        mine, theirs = (0, 1) if alice else (1, 0)
+        self._said = TranscriptTag(hash_key, pads[mine])
+        self._heard = TranscriptTag(hash_key, pads[theirs])
+        self._accepted = TranscriptTag(hash_key, pads[2])
+        self._accepted.update(b"accepted")
+        self._acceptance = self._accepted.finish()
+
+    def said(self, body: bytes) -> None:
+        """Into the transcript of this side."""
+        self._said.update(body)
+
+    def heard(self, body: bytes) -> None:
+        """Into the transcript of the other side."""
+        self._heard.update(body)
+
+    def own(self) -> bytes:
+        """Tag over all this side has said."""
+        return self._said.finish()
+
+    def fits(self, tag: bytes) -> bool:
+        """Whether the other side's tag fits what was heard."""
+        return verify(self._heard.finish(), tag)
+
+    def acceptance(self) -> bytes:
+        """Tag over the acceptance of the block."""
+        return self._acceptance
+
+    def acceptance_fits(self, tag: bytes) -> bool:
+        """Whether the tag of an acceptance fits."""
+        return verify(self._acceptance, tag)
+
+    @property
+    def forgery_probability(self) -> float:
+        """Union bound over the block's three tags."""
+        lengths = (self._said.transcript_bytes, self._heard.transcript_bytes, self._accepted.transcript_bytes)
+        return sum(forgery_probability(length) for length in lengths)
+
+
+class TagKeys(Protocol):
+    """Where a side's tags come from."""
+
+    BITS_PER_BLOCK: int
+    target_bits: int
+
+    def next_address(self) -> int:
+        """Where the pads of the next block lie."""
+
+    def tags(self, address: int) -> BlockTags:
+        """Spend the pads at `address` on a block."""
+
+    def shortage_bits(self) -> int:
+        """How much the pool lacks of what it started with."""
+
+    def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
+        """Replenish the pool."""
+
+
+class NoTagKeys:
+    """A link that does not authenticate: nothing to spend, nothing to fill."""
+
+    BITS_PER_BLOCK = 0
+    target_bits = 0
+
+    def next_address(self) -> int:
+        """Any."""
+        return 0
+
+    def tags(self, address: int) -> BlockTags:  # noqa: ARG002  the interface's
+        """Empty tags, and any tag fits."""
+        return NoTags()
+
+    def shortage_bits(self) -> int:
+        """None."""
+        return 0
+
+    def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
+        """Nowhere."""
+
+
+class ForgedTagKeys(NoTagKeys):
+    """What an impostor has: no key, only guesses."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def tags(self, address: int) -> BlockTags:  # noqa: ARG002  the interface's
+        """Guessed tags, and any tag fits."""
+        return ForgedTags(self._rng)
+
+
+class AuthenticationPool:
+    """One side's authentication key: a hash key for the life of the link, and pads that are spent.
+
+    Args:
+        preshared: uint8[n] of 0/1, the same at both sites, n >= HASH_KEY_BITS.
+        alice: which side this is.
+    """
+
+    BITS_PER_BLOCK = PADS_PER_BLOCK * TAG_BITS
+
+    def __init__(self, preshared: NDArray[np.uint8], *, alice: bool) -> None:
+        self._alice = alice
+        self._hash_key = np.packbits(preshared[:HASH_KEY_BITS]).tobytes()
+        self.pads = KeyStore()
+        self.pads.deposit(0, preshared[HASH_KEY_BITS:])
+        self.target_bits = self.pads.available_bits
+
+    def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
+        """Replenish the pool.
+
+        Raises:
+            ValueError: these addresses hold key already.
+        """
+        self.pads.deposit(address, bits)
+
+    def next_address(self) -> int:
+        """Where the pads of the next block lie.
+
+        Raises:
+            KeyExhausted: there are not enough left.
+        """
+        return self.pads.locate(self.BITS_PER_BLOCK)
+
+    def tags(self, address: int) -> BlockTags:
+        """Spend the pads at `address` on a block.
+
+        Raises:
+            KeyUnavailable: they are not here, or are spent.
+        """
+        bits = self.pads.take_at(address, self.BITS_PER_BLOCK)
+        first, second, third = (np.packbits(pad).tobytes() for pad in np.split(bits, PADS_PER_BLOCK))
+        return WegmanCarterTags(self._hash_key, (first, second, third), alice=self._alice)
+
+    def shortage_bits(self) -> int:
+        """How much the pool lacks of what it started with."""
+        return max(0, self.target_bits - self.pads.available_bits)
+
+
+M = TypeVar("M", bound=Message)
+
+
+class Session:
+    """One side of one block's conversation.
+
+    Args:
+        env: the simulation.
+        send: puts an envelope on the way to the peer.
+        me: this side's name.
+        peer: the other side's.
+        block: the block's number.
+        timeout_s: how long to wait for a message.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        send: Callable[[Envelope], None],
+        me: str,
+        peer: str,
+        block: int,
+        timeout_s: float,
+    ) -> None:
+        self._env = env
+        self._send = send
+        self._names = (me, peer)
+        self.block = block
+        self._timeout_s = timeout_s
+        self._inbox = simpy.Store(env)
+        self._sent = 0
+        self._delivered = -1
+        self.tags: BlockTags = NoTags()
+
+    def send(self, message: Message) -> None:
+        """Say something; it enters the transcript unless it is a tag itself."""
+        body = message.encode()
+        if not isinstance(message, TranscriptTagged | Accepted | Abort):
+            self.tags.said(body)
+        self._send(Envelope(*self._names, self.block, self._sent, body))
+        self._sent += 1
+
+    def deliver(self, envelope: Envelope) -> bool:
+        """A message of the peer has arrived; False if it is an old one, which is ignored."""
+        if envelope.sequence <= self._delivered:
+            return False
+        self._delivered = envelope.sequence
+        self._inbox.put(envelope.body)
+        return True
+
+    def receive(self, *kinds: type[M]) -> Generator[simpy.Event, Any, M]:
+        """Wait for the next message, which must be of one of these kinds.
+
+        Raises:
+            AbortBlock: it did not come in time, is none of these, or says that the peer has given up.
+        """
+        arrival = self._inbox.get()
+        yield arrival | self._env.timeout(self._timeout_s)
+        if not arrival.triggered:
+            arrival.cancel()
+            raise AbortBlock("timeout")
+        body = cast("bytes", arrival.value)
+        try:
+            message = decode(body)
+        except MalformedMessage:
+            raise AbortBlock("malformed_message") from None
+        if isinstance(message, Abort):
+            # Whoever forges an abort could as well have cut the line: it costs the block, and no more.
+            reason = message.reason if message.reason in ABORT_REASONS else "malformed_message"
+            raise AbortBlock(reason, told=True)
+        if not isinstance(message, kinds):
+            raise AbortBlock("malformed_message")
+        if not isinstance(message, TranscriptTagged | Accepted):
+            self.tags.heard(body)
+        return message

@@ -1,0 +1,225 @@
+"""The command `evelab`. Data on stdout, progress and prose on stderr.
+
+Exit status: 0 ran and every expectation held; 3 ran, some did not; 2 the scenario or the call is wrong;
+1 a fault of ours, or of the disk; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FAILED, WRONG, FAULT, INTERRUPTED = 3, 2, 1, 130
+
+app = typer.Typer(
+    help="A range for attacking and defending a QKD link that feeds a remote quantum-ML server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A path, or the name of one that ships.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+@contextlib.contextmanager
+def _speaking_plainly(doing: str) -> Iterator[None]:
+    """Turn what goes wrong into a clear line and an exit status."""
+    from netsim.errors import ScenarioError  # noqa: PLC0415  keeps `--help` quick, as do the imports below
+
+    try:
+        yield
+    except ScenarioError as error:
+        for fault in error.faults:
+            _say(fault)
+        raise typer.Exit(WRONG) from None
+    except KeyboardInterrupt:
+        _say(f"interrupted while {doing}: nothing of it was kept; what had finished before is whole")
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        _say(f"could not finish {doing}: {error}; nothing half-written was left")
+        raise typer.Exit(FAULT) from None
+    except typer.Exit:
+        raise
+    except Exception:  # noqa: BLE001  the last line of defence: whatever it is, the user gets the trace and status 1
+        traceback.print_exc()
+        _say(
+            f"a fault of EveLab's own while {doing}: please report the lines above with the scenario and the seed"
+        )
+        raise typer.Exit(FAULT) from None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata  # noqa: PLC0415  as above
+
+        print(f"evelab {importlib.metadata.version('evelab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _evelab(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """A range for attacking and defending a QKD link that feeds a remote quantum-ML server."""
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    seed: Annotated[int | None, typer.Option(help="Instead of the scenario's.", min=0)] = None,
+    overrides: Overrides = None,
+    fabric: Annotated[str | None, typer.Option(help="qunetsim or direct, instead of the scenario's.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder, new or empty.  [default: a new one in results/runs/]"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a scenario and report what was measured."""
+    with _speaking_plainly(f"running {scenario}"):
+        from scenarios.console import Progress, print_result  # noqa: PLC0415
+        from scenarios.runner import run as run_scenario  # noqa: PLC0415
+
+        with Progress(scenario) as progress:
+            result = run_scenario(
+                scenario,
+                seed=seed,
+                overrides=overrides or (),
+                fabric=fabric,
+                out=out,
+                progress=progress,
+                command=["evelab", *sys.argv[1:]],
+            )
+        if as_json:
+            print(json.dumps(result.summary, allow_nan=False))
+        else:
+            print_result(result)
+    if not result.passed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Scenario files, or names of some that ship.")
+    ],
+) -> None:
+    """Find every fault in scenario files; run nothing."""
+    from netsim.errors import ScenarioError  # noqa: PLC0415
+    from scenarios.loader import find, load  # noqa: PLC0415
+
+    wrong = False
+    with _speaking_plainly("checking"):
+        for file in files:
+            try:
+                load(find(file))
+            except ScenarioError as error:
+                wrong = True
+                for fault in error.faults:
+                    _say(fault)
+            else:
+                print(f"{file}: ok")
+    if wrong:
+        raise typer.Exit(WRONG)
+
+
+@app.command("list")
+def list_scenarios(as_json: AsJson = False) -> None:
+    """Show the scenarios that ship."""
+    with _speaking_plainly("listing"):
+        from scenarios.console import print_scenarios  # noqa: PLC0415
+        from scenarios.loader import LIBRARY, load  # noqa: PLC0415
+
+        shipped = [load(path) for path in sorted(LIBRARY.glob("*.yaml"))]
+        if as_json:
+            rows = [{"name": s.name, "protocol": s.link.protocol, "about": s.about.strip()} for s in shipped]
+            print(json.dumps({"scenarios": rows}))
+        else:
+            print_scenarios(shipped)
+
+
+@app.command()
+def attacks(
+    name: Annotated[str | None, typer.Argument(help="One entry, in full.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the catalogue of what a timeline can do."""
+    with _speaking_plainly("reading the catalogue"):
+        from scenarios.console import catalogue_entries, print_attack, print_attacks  # noqa: PLC0415
+
+        entries = catalogue_entries(name)
+        if as_json:
+            print(json.dumps({"attacks": entries}))
+        elif name is None:
+            print_attacks(entries)
+        else:
+            print_attack(entries[0])
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="NAME.yaml", help="The file to write; must not exist.")],
+) -> None:
+    """Write a commented scenario that runs."""
+    with _speaking_plainly(f"writing {file}"):
+        from netsim.errors import ScenarioError  # noqa: PLC0415
+        from scenarios.loader import LIBRARY  # noqa: PLC0415
+
+        if file.suffix not in (".yaml", ".yml"):
+            raise ScenarioError([f"{file}: expected a name that ends in .yaml"])
+        text = (LIBRARY.parent / "template.yaml").read_text(encoding="utf-8")
+        try:
+            with file.open("x", encoding="utf-8") as target:
+                target.write(text)
+        except FileExistsError:
+            raise ScenarioError([f"{file}: exists; name a file that does not"]) from None
+        _say(f"wrote {file}; run it with: evelab run {file}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario file."""
+    with _speaking_plainly("making the schema"):
+        from scenarios.schema import json_schema  # noqa: PLC0415
+
+        print(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run's folder.")],
+) -> None:
+    """Make report.html of a run again, from its tables."""
+    with _speaking_plainly(f"reporting {run_dir}"):
+        from scenarios.report import write_report  # noqa: PLC0415
+
+        print(write_report(run_dir))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Run a scenario: build the range, let time pass, ask the referee, hold the expectations against it, write it down."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from netsim.errors import ScenarioError
+from netsim.random_streams import RandomStreams
+from scenarios.expectations import Verdict
+from scenarios.loader import find, load
+from scenarios.range import build, fabric_of
+from scenarios.referee import Findings, judge
+from scenarios.results import folder_for, write_run
+from scenarios.schema import Scenario
+
+RUNS = Path("results/runs")
+"""Where runs are written, seen from the working directory."""
+
+_STEPS = 200  # of simulated time, after each of which progress is told
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came out of a run.
+
+    Attributes:
+        summary: the public summary, as `evelab run --json` prints it.
+        findings: everything behind it, in memory.
+        verdicts: of the expectations.
+        out: the run's folder; None if it was not written.
+    """
+
+    summary: dict[str, Any]
+    findings: Findings = dataclasses.field(repr=False)
+    verdicts: tuple[Verdict, ...] = dataclasses.field(repr=False)
+    out: Path | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every expectation held."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def run(
+    scenario: str | os.PathLike[str] | Scenario,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    fabric: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    write: bool = True,
+    progress: Callable[[float, float], None] | None = None,
+    command: Sequence[str] = (),
+) -> Result:
+    """Run a scenario.
+
+    Args:
+        scenario: a path, the name of one that ships, or one already loaded.
+        seed: instead of the scenario's.
+        overrides: `path=value`, applied before validation.
+        fabric: "qunetsim" or "direct", instead of the scenario's.
+        out: the run's folder, new or empty; by default a new one under results/runs/.
+        write: whether to write the run's folder at all.
+        progress: called with simulated seconds done and in all.
+        command: the command line, for the manifest.
+
+    Raises:
+        ScenarioError: the scenario or the call is wrong; nothing has run.
+        OSError: the run's folder could not be written; nothing is left of it.
+    """
+    began = time.perf_counter()
+    if not isinstance(scenario, Scenario):
+        scenario = load(find(scenario), overrides)
+    elif overrides:
+        raise ScenarioError(
+            [f"overrides: got {list(overrides)} with a scenario already loaded: give its file instead"]
+        )
+    scenario = _changed(scenario, seed, fabric)
+    folder = _folder(scenario, out) if write else None
+
+    streams = RandomStreams(scenario.seed)
+    with fabric_of(scenario, streams) as carrier:
+        world = build(scenario, carrier, streams)
+        for step in range(1, _STEPS + 1):
+            world.env.run(until=scenario.duration * step / _STEPS)
+            if progress is not None:
+                progress(world.env.now, scenario.duration)
+        findings = judge(world)
+
+    summary: dict[str, Any] = {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "verdict": "pass",
+        "simulated_s": scenario.duration,
+        "wall_s": 0.0,
+        "fabric": scenario.fabric,
+        **findings.summary,
+    }
+    verdicts = tuple(expectation.evaluate(summary, findings.series) for expectation in scenario.expect)
+    summary["verdict"] = "pass" if all(verdict.passed for verdict in verdicts) else "fail"
+    summary["expect"] = [dataclasses.asdict(verdict) for verdict in verdicts]
+    summary["out"] = None if folder is None else str(folder)
+    summary["wall_s"] = round(time.perf_counter() - began, 3)
+    if folder is not None:
+        write_run(folder, scenario, findings, world.recorder, summary, verdicts, command)
+    return Result(summary, findings, verdicts, folder)
+
+
+def _changed(scenario: Scenario, seed: int | None, fabric: str | None) -> Scenario:
+    faults = []
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+        faults.append(f"seed: got {seed!r}, expected a whole number, at least 0")
+    if fabric not in (None, "qunetsim", "direct"):
+        faults.append(f"fabric: got {fabric!r}, expected qunetsim or direct")
+    if faults:
+        raise ScenarioError(faults)
+    changes = {"seed": seed, "fabric": fabric}
+    return scenario.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
+
+def _folder(scenario: Scenario, out: str | os.PathLike[str] | None) -> Path:
+    if out is None:
+        return folder_for(scenario, RUNS, datetime.datetime.now(datetime.UTC))
+    folder = Path(out)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ScenarioError([f"--out {folder}: exists and is not an empty folder; name a new one"])
+    return folder
