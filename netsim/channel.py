@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
@@ -91,6 +92,7 @@ class ClassicalChannel:
         self._rng = rng
         self._propagation_s = fabric.topology.length_km(sender, receiver) * DELAY_S_PER_KM
         self._waiting = simpy.Store(env)
+        self._on_the_wire: collections.deque[bytes] = collections.deque()
         self._last_arrival_s = 0.0
         self.sent_bytes = 0
         self.sent_messages = 0
@@ -108,6 +110,7 @@ class ClassicalChannel:
             data: bytes = yield self._waiting.get()
             self.sent_messages += 1
             for attempt in range(p.attempts):
+                self.retransmissions += attempt > 0
                 yield self._env.timeout(8 * len(data) / p.bandwidth_bps)
                 self.sent_bytes += len(data)
                 frame = self._fabric.carry_frame(*self._ends, data)
@@ -117,7 +120,6 @@ class ClassicalChannel:
                 if frame.fate == "passed" and not (loss and self._rng.random() < loss):
                     self._env.process(self._deliver(frame.data, latency_s))
                     break
-                self.retransmissions += 1
                 yield self._env.timeout(p.first_retry_s * 2**attempt + 2 * latency_s)
             else:
                 self.lost_messages += 1
@@ -138,8 +140,11 @@ class ClassicalChannel:
     def _deliver(self, data: bytes, latency_s: float) -> Generator[simpy.Event, Any, None]:
         arrival_s = max(self._env.now + latency_s, self._last_arrival_s)
         self._last_arrival_s = arrival_s
+        self._on_the_wire.append(data)
         yield self._env.timeout(arrival_s - self._env.now)
-        self._inbox.on_envelope(data)
+        # Two that are due at the same instant may wake in either order, as a float's rounding has it; what
+        # is handed over is the first that was sent.
+        self._inbox.on_envelope(self._on_the_wire.popleft())
 
 
 class QuantumChannel:

@@ -4,7 +4,6 @@ The bytes are what is authenticated and what is counted. They are canonical: one
 `decode` refuses anything else. All numbers are big-endian. Field types and their encodings:
 
     int                 8 bytes, signed
-    bool                1 byte, 0 or 1
     str, bytes          4 bytes of length, then the UTF-8 text or the bytes
     Bits                8 bytes of count, then the bits packed big-endian, padded with zeros
     Symbols             8 bytes of count, then one byte each (settings, pass numbers)

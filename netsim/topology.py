@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 
 import networkx as nx
@@ -81,3 +82,8 @@ class Topology:
         route = self.route(sender, receiver)
         hops = itertools.pairwise(route)
         return sum(self.fibre(*hop).length_km for hop in hops if "fibre" in self.graph.edges[hop])
+
+    def transmittance(self, sender: str, receiver: str) -> float:
+        """Share of the light that the fibre between two hosts lets through."""
+        hops = itertools.pairwise(self.route(sender, receiver))
+        return math.prod(self.fibre(*hop).transmittance for hop in hops)

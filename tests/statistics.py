@@ -26,8 +26,12 @@ def assert_binomial(successes: int, trials: int, probability: float, *, fault: f
     high = int(binom.isf(FALSE_FAILURE / 2, trials, probability))
     if fault is not None:
         missed = float(binom.cdf(high, trials, fault) - binom.cdf(low - 1, trials, fault))
-        assert missed < FALSE_FAILURE, f"{trials} trials would miss a fault of {fault} with probability {missed:.1e}"
-    assert low <= successes <= high, f"{successes} of {trials}: outside {low}..{high} for probability {probability}"
+        assert missed < FALSE_FAILURE, (
+            f"{trials} trials would miss a fault of {fault} with probability {missed:.1e}"
+        )
+    assert low <= successes <= high, (
+        f"{successes} of {trials}: outside {low}..{high} for probability {probability}"
+    )
 
 
 def assert_mean(total: float, trials: int, mean: float, spread: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -81,11 +82,22 @@ class Fabric(abc.ABC):
 
     @abc.abstractmethod
     def carry_photons(self, sender: str, receiver: str, train: Train) -> None:
-        """Carry a train along the fibre, parcel by parcel; it is changed in place."""
+        """Carry a train along the fibre, parcel by parcel; it is changed in place.
+
+        Raises:
+            KeyError: there is no fibre all the way.
+        """
 
     @abc.abstractmethod
     def carry_frame(self, sender: str, receiver: str, data: bytes) -> Frame:
         """Carry bytes; what arrives, or what became of them."""
+
+    def _light_route(self, sender: str, receiver: str) -> tuple[str, ...]:
+        """The hosts that photons visit, both ends included; KeyError if there is no fibre all the way."""
+        route = self.topology.route(sender, receiver)
+        for near, far in itertools.pairwise(route):
+            self.topology.fibre(near, far)
+        return route
 
     def _through_fibre(self, near: str, far: str, train: Train, where: slice) -> None:
         self.topology.fibre(near, far).transmit(train, where, self._rng)

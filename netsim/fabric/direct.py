@@ -32,7 +32,7 @@ class DirectFabric(Fabric):
 
     def carry_photons(self, sender: str, receiver: str, train: Train) -> None:
         """Carry a train along the fibre, parcel by parcel."""
-        route = self.topology.route(sender, receiver)
+        route = self._light_route(sender, receiver)
         for where in train.parcels():
             for near, far in itertools.pairwise(route):
                 self._through_fibre(near, far, train, where)

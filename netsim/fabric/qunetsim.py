@@ -8,6 +8,7 @@ What QuNetSim 0.1.3 does that would hurt, and what is done about it here:
     `reset_network` breaks the next run                 the one instance is started, stopped, emptied and started again
     an exception in a tap or a channel model kills      caught there, carried out, raised in the caller; the payload
       the only network thread                           goes on, so that nobody waits for ever
+    a packet given up may still be on its way           taps, fibres and arrivals answer to the payload in flight only
     `qubit_func`'s result is dropped, None loses all    payloads are changed in place and always returned
     acknowledgements of lost packets                    none are asked for
     a thread for every packet                           hosts process theirs in line: nothing in it blocks
@@ -20,8 +21,11 @@ What QuNetSim 0.1.3 does that would hurt, and what is done about it here:
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import queue
 import threading
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +41,15 @@ from netsim.photonics.train import Train
 from netsim.topology import Topology
 
 _MAX_HOPS = 9
-_PATIENCE_S = 60.0  # of wall clock; nothing takes longer unless QuNetSim's threads have died
+_PATIENCE_S = 60  # seconds of wall clock in which nothing at all happens: QuNetSim has lost the payload
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Flight:
+    """What is on its way: a frame, or a qubit that stands for a parcel of a train."""
+
+    payload: object
+    parcel: tuple[Train, slice] | None = None
 
 
 class QuNetSimFabric(Fabric):
@@ -50,8 +62,9 @@ class QuNetSimFabric(Fabric):
         self._backend = _Backend()
         self._hosts: dict[str, _Host] = {}
         self._arrivals: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._flight: tuple[Train, slice] | None = None
+        self._flight: _Flight | None = None
         self._failure: BaseException | None = None
+        self._at_work = False
 
     def start(self) -> None:
         """Start the network and its hosts.
@@ -76,7 +89,16 @@ class QuNetSimFabric(Fabric):
                 f"QuNetSim's network already has hosts ({', '.join(network.arp)}); stop it first"
             )
         self._delay, network.delay = network.delay, 0
+        self._failure = None
         Logger.get_instance().error = self._report
+        try:
+            self._bring_up(network)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _bring_up(self, network: Any) -> None:
+        hosts = self.topology.hosts
         network.start(list(hosts), self._backend)
         for name in hosts:
             self._hosts[name] = _Host(name, self)
@@ -98,9 +120,10 @@ class QuNetSimFabric(Fabric):
     def stop(self) -> None:
         """Stop every thread and empty the network."""
         network = Network.get_instance()
-        network.stop(True)
-        threads = [host._queue_processor_thread for host in self._hosts.values()]  # noqa: SLF001  QuNetSim has no join
-        for thread in [*threads, network._queue_processor_thread]:  # noqa: SLF001  likewise
+        network.stop()
+        for host in self._hosts.values():
+            host.stop()
+        for thread in self._threads():
             thread.join(_PATIENCE_S)
         network.remove_hosts(list(self._hosts.values()))
         network._packet_queue = queue.Queue()  # noqa: SLF001  what a failed run left must not reach the next
@@ -115,32 +138,59 @@ class QuNetSimFabric(Fabric):
 
     def carry_photons(self, sender: str, receiver: str, train: Train) -> None:
         """Send a train: as one QuNetSim qubit if it is dense, qubit by qubit if it is made of those."""
+        self._light_route(sender, receiver)
         host = self._hosts[sender]
         for where in train.parcels():
-            self._flight = (train, where)
-            qubit = train.qubit(where.start) if isinstance(train, QubitTrain) else None
-            host.send_qubit(receiver, qubit or Qubit(host, qubit=(train, where)), no_ack=True)
-            self._await_arrival()
+            own = train.qubit(where.start) if isinstance(train, QubitTrain) else None
+            qubit = Qubit(host, qubit=(train, where)) if own is None else own
+            with self._in_flight(_Flight(qubit, (train, where))):
+                host.send_qubit(receiver, qubit, no_ack=True)
+                self._await_arrival(qubit)
 
     def carry_frame(self, sender: str, receiver: str, data: bytes) -> Frame:
         """Send bytes as a classical message."""
         frame = Frame(data)
-        self._hosts[sender].send_classical(receiver, frame, no_ack=True)
-        self._await_arrival()
+        with self._in_flight(_Flight(frame)):
+            self._hosts[sender].send_classical(receiver, frame, no_ack=True)
+            self._await_arrival(frame)
         return frame
 
-    def _await_arrival(self) -> None:
+    @contextlib.contextmanager
+    def _in_flight(self, flight: _Flight) -> Iterator[None]:
+        if self._flight is not None:
+            raise FabricError(
+                "a payload is on its way already; what a tap sends must wait until it is through"
+            )
+        self._flight = flight
         try:
-            self._arrivals.get(timeout=_PATIENCE_S)
-        except queue.Empty:
-            raise FabricError(f"QuNetSim did not deliver a payload within {_PATIENCE_S:.0f} s") from None
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+            yield
+        finally:
+            self._flight = None
 
-    def arrived(self) -> None:
+    def _await_arrival(self, payload: object) -> None:
+        idle_s = 0
+        while idle_s < _PATIENCE_S and all(thread.is_alive() for thread in self._threads()):
+            try:
+                arrived = self._arrivals.get(timeout=1.0)
+            except queue.Empty:
+                idle_s = 0 if self._at_work else idle_s + 1
+                continue
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            if arrived is payload:
+                return
+        raise FabricError("QuNetSim lost a payload, or one of its threads has died")
+
+    def _threads(self) -> list[threading.Thread]:
+        """QuNetSim's threads, as far as they were started."""
+        owners = [Network.get_instance(), *self._hosts.values()]
+        threads = [owner._queue_processor_thread for owner in owners]  # noqa: SLF001  QuNetSim has no join
+        return [thread for thread in threads if thread is not None]
+
+    def arrived(self, payload: object) -> None:
         """A payload has reached its receiver."""
-        self._arrivals.put(None)
+        self._arrivals.put(payload)
 
     def failed(self, error: BaseException) -> None:
         """Keep the first error for the caller."""
@@ -149,31 +199,39 @@ class QuNetSimFabric(Fabric):
 
     def _report(self, message: object) -> None:
         self.failed(FabricError(f"QuNetSim: {message}"))
-        self.arrived()
+        self.arrived(None)
 
-    def sniff_photons(self, host: str, receiver: str) -> None:
-        """The train in flight passes a host."""
-        if self._failure is None and host != receiver and host in self._taps and self._flight is not None:
-            try:
-                self._taps[host].on_photons(*self._flight, receiver)
-            except BaseException as error:  # noqa: BLE001  raised in the caller instead of killing the network thread
-                self.failed(error)
+    def sniff_photons(self, host: str, receiver: str, qubit: object) -> None:
+        """A qubit passes a host."""
+        with self._passing(qubit) as flight:
+            if flight is not None and flight.parcel is not None and host in self._taps and host != receiver:
+                self._taps[host].on_photons(*flight.parcel, receiver)
 
     def sniff_frame(self, host: str, frame: Frame) -> None:
         """A frame passes a host."""
-        if self._failure is None and host in self._taps and frame.fate == "passed":
-            try:
+        with self._passing(frame) as flight:
+            if flight is not None and host in self._taps and frame.fate == "passed":
                 self._taps[host].on_frame(frame)
-            except BaseException as error:  # noqa: BLE001  likewise
-                self.failed(error)
 
-    def through_fibre(self, near: str, far: str) -> None:
-        """The train in flight passes a stretch of fibre."""
-        if self._failure is None and self._flight is not None:
-            try:
-                self._through_fibre(near, far, *self._flight)
-            except BaseException as error:  # noqa: BLE001  likewise
-                self.failed(error)
+    def through_fibre(self, near: str, far: str, qubit: object) -> None:
+        """A qubit passes a stretch of fibre."""
+        with self._passing(qubit) as flight:
+            if flight is not None and flight.parcel is not None:
+                self._through_fibre(near, far, *flight.parcel)
+
+    @contextlib.contextmanager
+    def _passing(self, payload: object) -> Iterator[_Flight | None]:
+        """The flight that a payload belongs to, None if it is over; keeps errors for the caller, who waits."""
+        flight = self._flight
+        self._at_work = True
+        try:
+            yield (
+                flight if flight is not None and flight.payload is payload and self._failure is None else None
+            )
+        except BaseException as error:  # noqa: BLE001  raised in the caller instead of killing the network thread
+            self.failed(error)
+        finally:
+            self._at_work = False
 
 
 class _Stretch:
@@ -184,7 +242,7 @@ class _Stretch:
         self._ends = (near, far)
 
     def qubit_func(self, qubit: Any) -> Any:
-        self._fabric.through_fibre(*self._ends)
+        self._fabric.through_fibre(*self._ends, qubit)
         return qubit
 
 
@@ -202,14 +260,14 @@ class _Host(Host):  # type: ignore[misc]  # qunetsim ships no type information
                 self._process_packet(packet)
             except BaseException as error:  # noqa: BLE001  raised in the caller instead of killing the host's thread
                 self._fabric.failed(error)
-                self._fabric.arrived()
+                self._fabric.arrived(None)
 
     def add_qubit(self, host_id: str, qubit: Any, q_id: str | None = None) -> str:  # noqa: ARG002  QuNetSim's signature
-        self._fabric.arrived()
+        self._fabric.arrived(qubit)
         return str(qubit.id)
 
-    def sniff_photons(self, _sender: str, receiver: str, _qubit: Any) -> None:
-        self._fabric.sniff_photons(self.host_id, receiver)
+    def sniff_photons(self, _sender: str, receiver: str, qubit: Any) -> None:
+        self._fabric.sniff_photons(self.host_id, receiver, qubit)
 
     def sniff_frame(self, _sender: str, _receiver: str, message: Any) -> None:
         self._fabric.sniff_frame(self.host_id, message.content)
@@ -221,8 +279,8 @@ class _Mailbox:
     def __init__(self, fabric: QuNetSimFabric) -> None:
         self._fabric = fabric
 
-    def add_msg_to_storage(self, _message: Any) -> None:
-        self._fabric.arrived()
+    def add_msg_to_storage(self, message: Any) -> None:
+        self._fabric.arrived(message.content)
 
 
 class _Backend:

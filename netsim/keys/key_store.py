@@ -53,9 +53,13 @@ class KeyStore:
     def locate(self, count: int) -> int:
         """The lowest address from which `count` bits are in store in one piece.
 
+        Args:
+            count: at least 1.
+
         Raises:
             KeyExhausted: there is none.
         """
+        _check(count)
         longest = run_start = run_stop = 0
         for start, stretch in zip(self._starts, self._stretches, strict=True):
             if start != run_stop:
@@ -81,12 +85,17 @@ class KeyStore:
     def take_at(self, address: int, count: int) -> NDArray[np.uint8]:
         """Hand out the bits at given addresses.
 
+        Args:
+            address: of the first.
+            count: at least 1.
+
         Returns:
             uint8[count].
 
         Raises:
             KeyUnavailable: some of them were never deposited, or were handed out before. None is handed out then.
         """
+        _check(count)
         pieces = self._pieces(address, count)
         if not pieces:
             raise KeyUnavailable(
@@ -119,3 +128,8 @@ class KeyStore:
             pieces.append((index, position - start, last))
             position, index = start + last, index + 1
         return pieces if position >= stop else []
+
+
+def _check(count: int) -> None:
+    if count < 1:
+        raise ValueError(f"{count} bits of key were asked for; ask for one at least")

@@ -42,6 +42,11 @@ class Ledger:
         """Everything disclosed to make the two strings equal, and to know that they are."""
         return self.disclosed_parities + self.verification_bits
 
+    def void(self) -> None:
+        """The block is given up: it made no key, whatever had been computed."""
+        self.amplification_bits = self.secret_bits = 0
+        self.authentication_replenished_bits = self.delivered_bits = 0
+
     def imbalance(self) -> int:
         """What does not add up, in bits; 0 in a block that gave key."""
         sifting = self.sifted_bits - self.test_bits - self.key_bits

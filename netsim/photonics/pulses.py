@@ -27,7 +27,7 @@ class PulseTrain(Train):
 
     def __init__(self, angles: NDArray[np.uint8], block: int, start_s: float, rate_hz: float) -> None:
         super().__init__(block, start_s, rate_hz)
-        self._angles = angles
+        self._angles = angles.copy()
         self._present = np.ones(len(angles), dtype=np.bool_)
 
     def __len__(self) -> int:
@@ -83,10 +83,11 @@ class PulseTrain(Train):
 
     def replace(self, where: slice, other: Train) -> None:
         """The photons of `where` are blocked and those of `other` go on in their place."""
-        if not isinstance(other, PulseTrain) or len(other) != len(self):
+        if not isinstance(other, PulseTrain) or isinstance(other, EntangledTrain) or len(other) != len(self):
             raise TypeError(f"a dense train takes in another of its length, got a {type(other).__name__}")
         self._angles[where] = other._angles[where]
         self._present[where] = other._present[where]
+        other._present[where] = False
 
 
 class _Pairs:
@@ -135,6 +136,7 @@ class EntangledTrain(PulseTrain):
         blocked = EntangledTrain(self._pairs, self.block, self.start_s, self.rate_hz)
         _join(blocked, self._partner)
         self._pairs, self._angles, self._present = other._pairs, other._angles, other._present
+        other._present = np.zeros_like(self._present)
         _join(self, other._partner)
 
 

@@ -117,7 +117,7 @@ class QubitTrain(Train):
             raise TypeError(f"a train of qubits takes in another of its length, got a {type(other).__name__}")
         for i in range(where.start, where.stop):
             self._drop(i)
-            self._qubits[i] = other._qubits[i]
+            self._qubits[i], other._qubits[i] = other._qubits[i], None
 
 
 def to_z_axis(qubit: Qubit, setting: int) -> None:

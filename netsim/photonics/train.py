@@ -80,4 +80,4 @@ class Train(abc.ABC):
 
     @abc.abstractmethod
     def replace(self, where: slice, other: Train) -> None:
-        """The photons of `where` are blocked, and those of `other` at the same positions go on in their place."""
+        """The photons of `where` are blocked, and those of `other` at the same positions, which it loses, go on in their place."""

@@ -1,6 +1,6 @@
 """Verification: a short universal hash tells Alice and Bob whether reconciliation left them equal keys.
 
-Alice draws a key for the hash after both have fixed their bits, and sends it with her tag, in the clear: an
+Bob draws a key for the hash once his bits are corrected, and sends it with his tag, in the clear: an
 eavesdropper who knows it cannot change the bits any more. So the key is public randomness and costs nothing;
 only the `tag_bits` bits of the tag count as leaked.
 

@@ -137,7 +137,7 @@ class Protocol(abc.ABC):
 
     def reason_to_abort(self, estimate: Estimate, thresholds: AbortThresholds) -> str | None:
         """Why the block must be given up, if it must."""
-        if estimate.tested == 0:
+        if not all(b.tested for b in estimate.bases):  # an untested basis is not one without errors
             return "no_detections"
         if thresholds.qber is not None and any((b.qber or 0.0) > thresholds.qber for b in estimate.bases):
             return "qber"
