@@ -191,7 +191,7 @@ class Alice(Party):
 
     def _announce(self, length: int, seed: NDArray[np.uint8]) -> Amplification:
         """Say where each part of the key goes; replenish the authentication pool first."""
-        authentication_bits = min(length, self.post.pool.shortage_bits())
+        authentication_bits = self.post.pool.replenishment(length)
         forward_bits = round(self.link.forward_share * (length - authentication_bits))
         announcement = Amplification(
             length=length,

@@ -27,6 +27,7 @@ from netsim.messages import (
 from netsim.photonics.train import Train
 from netsim.postprocessing import cascade, privacy_amplification, verification
 from netsim.protocols.protocol import Record
+from nodes.kme import ADDRESSES
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.party import Party
 from nodes.session import AbortBlock, BlockTags, Session
@@ -52,13 +53,17 @@ class Bob(Party):
         record = self.measure(train, settings, self.link.protocol.bob_angles)
         self.env.process(self.distil(train.block, train.start_s, record))
 
+    def expect(self, block: int) -> None:
+        """This block comes: messages about it are welcome."""
+        self._next_block = max(self._next_block, block + 1)
+
     def distil(self, block: int, start_s: float, record: Record) -> Generator[simpy.Event, Any, None]:
         """From light to key: one block."""
 
         def steps(session: Session, result: BlockResult) -> Generator[simpy.Event, Any, None]:
             yield from self._steps(session, result, record)
 
-        self._next_block = max(self._next_block, block + 1)
+        self.expect(block)
         result = BlockResult(block, start_s, Ledger(pulses=self.link.block_pulses))
         yield from self.converse(steps, self.session(block), result)
 
@@ -69,7 +74,7 @@ class Bob(Party):
 
         # Hear of the block, and announce what was detected and how it was measured.
         start = yield from session.receive(BlockStart)
-        session.tags = tags = self._pads(start)
+        session.tags = tags = self._pads(start, ledger)
         tags.heard(start.encode())
         slots = np.flatnonzero(record.clicked)
         settings = record.settings[slots]
@@ -116,6 +121,7 @@ class Bob(Party):
         tagged = yield from session.receive(TranscriptTagged)
         if not tags.fits(tagged.tag):
             raise AbortBlock("authentication")
+        result.eps_auth = tags.forgery_probability
         reverse = self._store(final, announcement, result)
         session.send(TranscriptTagged(tags.own()))
         result.key = final
@@ -130,7 +136,7 @@ class Bob(Party):
             return
         if not tags.acceptance_fits(accepted.tag):
             raise AbortBlock("authentication")
-        self.post.keys.deposit_outgoing(announcement.reverse_address, reverse)
+        self._may_issue(announcement.reverse_address, reverse)
 
     def _store(
         self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult
@@ -145,13 +151,21 @@ class Bob(Party):
         self.account_delivery(result, len(authentication))
         return reverse
 
-    def _pads(self, start: BlockStart) -> BlockTags:
+    def _may_issue(self, address: int, reverse: NDArray[np.uint8]) -> None:
+        try:
+            self.post.keys.deposit_outgoing(address, reverse)
+        except ValueError:  # as above
+            raise AbortBlock("malformed_message") from None
+
+    def _pads(self, start: BlockStart, ledger: Ledger) -> BlockTags:
         if start.pulses != self.link.block_pulses:
             raise AbortBlock("malformed_message")
         try:
-            return self.post.pool.tags(start.authentication_address)
+            tags = self.post.pool.tags(start.authentication_address)
         except KeyUnavailable:
             raise AbortBlock("authentication") from None
+        ledger.authentication_spent_bits = self.post.pool.BITS_PER_BLOCK
+        return tags
 
     def _announced_rounds(self, sifting: Sifting, clicks: int) -> NDArray[np.bool_]:
         both = sifting.clicked.astype(np.bool_)
@@ -161,6 +175,7 @@ class Bob(Party):
             and len(sifting.settings) == len(sifting.revealed) == rounds
             and len(sifting.outcomes) == int(np.sum(sifting.revealed))
             and bool(np.all(sifting.settings < len(self.link.protocol.alice_angles)))
+            and sifting.reconciliation_seed >= 0
         )
         if not fits:
             raise AbortBlock("malformed_message")
@@ -186,6 +201,7 @@ class Bob(Party):
             announcement.length == length
             and len(announcement.seed) == privacy_amplification.seed_length(key_bits, length)
             and min(announcement.authentication_bits, announcement.forward_bits, *addresses) >= 0
+            and max(addresses) + length <= ADDRESSES
             and shared_out <= length
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
 from collections.abc import Callable, Generator
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from netsim.errors import KeyExhausted, KeyUnavailable, MalformedMessage, SealBroken
 from netsim.keys.one_time_pad import seal, unseal
 from netsim.messages import Answer, Envelope, Query, decode
-from nodes.kme import KeyManager
+from nodes.kme import KeyManager, key_named
 from nodes.observer import Observer
 from nodes.qml import fixed_point
 from nodes.queries import QueryFormat, QueryRecord
@@ -129,14 +128,20 @@ class Client:
             answer = decode(envelope.body)
         except MalformedMessage:
             answer = None
-        if not isinstance(answer, Answer) or answer.sequence not in self._pending:
+        # Envelopes are nobody's word: an answer to another client's query, sent here, has a MAC that fits.
+        if (
+            not isinstance(answer, Answer)
+            or answer.client != self.number
+            or answer.sequence not in self._pending
+        ):
             self._observer.event(self.name, "answer_ignored")
             return
         query, done = self._pending[answer.sequence]
         try:
-            (key,) = yield from self._keys.dec_keys([uuid.UUID(bytes=answer.key_id)])
+            key_id = key_named(answer.key_id, self._layout.answer_key_bits)
+            (key,) = yield from self._keys.dec_keys([key_id])
             plaintext = unseal(answer.sealed, answer.header(), key.bits, self._layout.mac)
-        except (KeyUnavailable, SealBroken, ValueError) as error:
+        except (KeyUnavailable, SealBroken) as error:
             if query.status == "pending" and not done.triggered:
                 query.status = "rejected"
                 query.reason = "answer: mac" if isinstance(error, SealBroken) else "answer: unknown key"

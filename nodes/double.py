@@ -36,13 +36,17 @@ class Double:
         as_alice: her face towards Bob.
         as_bob: her face towards Alice.
         layout: sizes of query and answer.
+        behind: transmittance of the fibre that her own light does not pass; she loses as much on purpose.
     """
 
-    def __init__(self, env: simpy.Environment, as_alice: Alice, as_bob: Bob, layout: QueryFormat) -> None:
+    def __init__(
+        self, env: simpy.Environment, as_alice: Alice, as_bob: Bob, layout: QueryFormat, behind: float = 1.0
+    ) -> None:
         self._env = env
         self.as_alice = as_alice
         self.as_bob = as_bob
         self._layout = layout
+        self._behind = behind
         self._blocks: set[int] = set()
         self._light: Train | None = None
         self._caught: Record | None = None
@@ -74,10 +78,12 @@ class Double:
     def _begin(self, train: Train, receiver: str) -> None:
         count, block = len(train), train.block
         self._blocks.add(block)
+        self.as_bob.expect(block)
         protocol = self.as_bob.link.protocol
         if receiver == "bob":
             settings = protocol.bob_settings(count, self.as_bob.post.random("settings"))
             self._light = self.as_alice.emit(block)
+            self._light.lose(slice(0, count), self._behind, self.as_alice.post.random("loss"))
         else:
             settings = protocol.alice_settings(count, self.as_alice.post.random("settings"))
             emitter, rng = self.as_alice.link.emitter, self.as_alice.post.random("source")
@@ -121,17 +127,19 @@ class Double:
         self, envelope: Envelope, message: Query | Answer, opens: KeyManager, seals: KeyManager
     ) -> Envelope:
         mac = self._layout.mac
-        key_id = uuid.UUID(bytes=message.key_id)
-        if not opens.holds(key_id):
+        if len(message.key_id) != 16 or not opens.holds(key_id := uuid.UUID(bytes=message.key_id)):
             return envelope
         key = opens.fetch_now(key_id)
         try:
             plaintext = unseal(message.sealed, message.header(), key.bits, mac)
-            fresh = seals.issue_now(len(key.bits))
-        except (SealBroken, KeyExhausted):
+        except SealBroken:
             return envelope
         if isinstance(message, Query):
             self.read(message.client, message.sequence, plaintext)
+        try:
+            fresh = seals.issue_now(len(key.bits))
+        except KeyExhausted:
+            return envelope
         blank = dataclasses.replace(message, key_id=fresh.key_id.bytes, sealed=b"")
         sealed = seal(plaintext, blank.header(), fresh.bits, mac)
         return dataclasses.replace(envelope, body=dataclasses.replace(blank, sealed=sealed).encode())

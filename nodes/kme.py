@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import uuid
 from collections.abc import Generator, Sequence
 from typing import Any, cast
@@ -21,6 +22,9 @@ from netsim.keys.key_store import KeyStore
 from nodes.observer import Observer
 
 _STREAMS = {"forward": 1, "reverse": 2}
+
+ADDRESSES = 2**48
+"""A stream has addresses below this: what fits into a key ID."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,13 @@ class KeyManager:
         stream: which stream this site issues from, "forward" (Alice's site) or "reverse" (Bob's).
         request_latency_s: of a call at the site.
         observer: told of keys issued and of shortage.
+
+    Attributes:
+        outgoing: key that this site issues.
+        incoming: key that the other site issues.
+        issued: IDs of the keys issued here, in order; the bits are forgotten when they are handed out.
+        fetched: IDs of the keys delivered here.
+        exhausted_events: requests that had to wait for key.
     """
 
     KEY_SIZE = 256
@@ -82,18 +93,24 @@ class KeyManager:
         self.name = name
         self._peer = peer
         self._outgoing_stream = _STREAMS[stream]
+        self._incoming_stream = sum(_STREAMS.values()) - self._outgoing_stream
         self._request_latency_s = request_latency_s
         self._observer = observer
         self.outgoing = KeyStore()
         self.incoming = KeyStore()
         self._waiting: collections.deque[tuple[int, simpy.Event]] = collections.deque()
-        self.issued: dict[uuid.UUID, NDArray[np.uint8]] = {}
-        self.fetched: dict[uuid.UUID, NDArray[np.uint8]] = {}
+        self.issued: list[uuid.UUID] = []
+        self.fetched: list[uuid.UUID] = []
         self.exhausted_events = 0
 
     def deposit_outgoing(self, address: int, bits: NDArray[np.uint8]) -> None:
         """Key that this site may issue; serves those who wait, first come first."""
         self.outgoing.deposit(address, bits)
+        self._serve()
+        self._tell_stored()
+
+    def _serve(self) -> None:
+        """Hand key to those who wait, as far as it goes, first come first."""
         while self._waiting:
             count, event = self._waiting[0]
             try:
@@ -102,7 +119,6 @@ class KeyManager:
                 break
             self._waiting.popleft()
             event.succeed(taken)
-        self._tell_stored()
 
     def deposit_incoming(self, address: int, bits: NDArray[np.uint8]) -> None:
         """Key that the other site may issue."""
@@ -161,7 +177,7 @@ class KeyManager:
 
     def _issued(self, address: int, bits: NDArray[np.uint8]) -> Key:
         key = Key(_key_id(self._outgoing_stream, address, len(bits)), bits)
-        self.issued[key.key_id] = bits
+        self.issued.append(key.key_id)
         return key
 
     def _take(
@@ -182,6 +198,7 @@ class KeyManager:
         if place[1].triggered:
             return cast("tuple[int, NDArray[np.uint8]]", place[1].value)
         self._waiting.remove(place)
+        self._serve()  # those behind may want less than this one did
         raise KeyExhausted(requested=size, available=self.outgoing.available_bits)
 
     def dec_keys(self, key_ids: Sequence[uuid.UUID]) -> Generator[simpy.Event, Any, list[Key]]:
@@ -191,14 +208,15 @@ class KeyManager:
             KeyUnavailable: one or more are not found on this KME, or were delivered before. None is delivered then.
         """
         yield self._env.timeout(self._request_latency_s)
-        if len(set(key_ids)) < len(key_ids) or not all(self.holds(key_id) for key_id in key_ids):
+        if _overlap(key_ids) or not all(self.holds(key_id) for key_id in key_ids):
             raise KeyUnavailable("one or more keys specified are not found on KME")
         return [self.fetch_now(key_id) for key_id in key_ids]
 
     def holds(self, key_id: uuid.UUID) -> bool:
         """Whether this site can deliver the key that the other issued under this ID."""
         stream, address, size = _from_key_id(key_id)
-        return stream != self._outgoing_stream and size > 0 and self.incoming.holds(address, size)
+        fits = stream == self._incoming_stream and size % 8 == 0 and 8 <= size <= self.MAX_KEY_SIZE
+        return fits and self.incoming.holds(address, size)
 
     def fetch_now(self, key_id: uuid.UUID) -> Key:
         """Deliver one key at once.
@@ -207,8 +225,9 @@ class KeyManager:
             KeyUnavailable: it is not here, or was delivered before.
         """
         _, address, size = _from_key_id(key_id)
-        self.fetched[key_id] = self.incoming.take_at(address, size)
-        return Key(key_id, self.fetched[key_id])
+        bits = self.incoming.take_at(address, size)
+        self.fetched.append(key_id)
+        return Key(key_id, bits)
 
     def _tell_stored(self) -> None:
         self._observer.metric(self.name, "stored_bits", self.outgoing.available_bits, "bit")
@@ -227,7 +246,30 @@ def _from_key_id(key_id: uuid.UUID) -> tuple[int, int, int]:
     return (number >> 64) & 0xFFF, number >> 80, number & ((1 << 62) - 1)
 
 
+def _overlap(key_ids: Sequence[uuid.UUID]) -> bool:
+    """Whether some bit of key lies in two of these keys."""
+    places = sorted(address_of(key_id) for key_id in key_ids)
+    return any(address + size > behind for (address, size), (behind, _) in itertools.pairwise(places))
+
+
+def key_named(raw: bytes, size: int) -> uuid.UUID:
+    """The key ID in a message, if it can be that of a key of this size.
+
+    To fetch a key is to spend it: one that a forger names must not cost more than the message could have used.
+
+    Args:
+        raw: as it came from the network.
+        size: in bits, of the key that such a message is sealed with.
+
+    Raises:
+        KeyUnavailable: it is no UUID, or names a key of another size.
+    """
+    if len(raw) != 16 or address_of(key_id := uuid.UUID(bytes=raw))[1] != size:
+        raise KeyUnavailable(f"{raw.hex() or '(nothing)'} names no key of {size} bits")
+    return key_id
+
+
 def address_of(key_id: uuid.UUID) -> tuple[int, int]:
-    """(address, size) of a key in its stream."""
+    """(address, size) of a key in its stream; (0, 0) if the ID is none of ours."""
     _, address, size = _from_key_id(key_id)
     return address, size

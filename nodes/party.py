@@ -55,7 +55,13 @@ class Party:
             result.reason = abort.reason
             if not abort.told:
                 session.send(Abort(abort.reason))
-                self.post.observer.alarm(self.post.name, abort.reason)
+            # Also when told: whoever forges an abort to each side must not go unnoticed by both.
+            self.post.observer.alarm(self.post.name, abort.reason)
+            result.ledger.void()
+        if session.tags is not None and self.post.pool.close(
+            session.tags, disputed=result.reason == "authentication"
+        ):
+            result.ledger.authentication_spent_bits = 0
         result.end_s = self.env.now
         del self.sessions[session.block]
         self.post.observer.event(

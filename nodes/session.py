@@ -9,7 +9,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from netsim.errors import MalformedMessage
+from netsim.errors import KeyUnavailable, MalformedMessage
 from netsim.keys.key_store import KeyStore
 from netsim.messages import Abort, Accepted, Envelope, Message, TranscriptTagged, decode
 from netsim.postprocessing.authentication import (
@@ -123,9 +123,14 @@ class ForgedTags(NoTags):
 
 
 class WegmanCarterTags:
-    """Tags from shared key: one hash key for the link, a fresh pad for each tag."""
+    """Tags from shared key: one hash key for the link, a fresh pad for each tag.
+
+    Attributes:
+        touched: whether a pad has masked a tag, or was held against one.
+    """
 
     def __init__(self, hash_key: bytes, pads: tuple[bytes, bytes, bytes], *, alice: bool) -> None:
+        self.touched = False
         mine, theirs = (0, 1) if alice else (1, 0)
         self._said = TranscriptTag(hash_key, pads[mine])
         self._heard = TranscriptTag(hash_key, pads[theirs])
@@ -143,10 +148,12 @@ class WegmanCarterTags:
 
     def own(self) -> bytes:
         """Tag over all this side has said."""
+        self.touched = True
         return self._said.finish()
 
     def fits(self, tag: bytes) -> bool:
         """Whether the other side's tag fits what was heard."""
+        self.touched = True
         return verify(self._heard.finish(), tag)
 
     def acceptance(self) -> bytes:
@@ -176,8 +183,11 @@ class TagKeys(Protocol):
     def tags(self, address: int) -> BlockTags:
         """Spend the pads at `address` on a block."""
 
-    def shortage_bits(self) -> int:
-        """How much the pool lacks of what it started with."""
+    def close(self, tags: BlockTags, *, disputed: bool) -> bool:
+        """A block is over; whether its pads can be used for another."""
+
+    def replenishment(self, new_bits: int) -> int:
+        """How many of so many new bits the pool takes in."""
 
     def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
         """Replenish the pool."""
@@ -197,7 +207,11 @@ class NoTagKeys:
         """Empty tags, and any tag fits."""
         return NoTags()
 
-    def shortage_bits(self) -> int:
+    def close(self, tags: BlockTags, *, disputed: bool) -> bool:  # noqa: ARG002  the interface's
+        """Nothing to keep."""
+        return False
+
+    def replenishment(self, new_bits: int) -> int:  # noqa: ARG002  the interface's
         """None."""
         return 0
 
@@ -219,8 +233,12 @@ class ForgedTagKeys(NoTagKeys):
 class AuthenticationPool:
     """One side's authentication key: a hash key for the life of the link, and pads that are spent.
 
+    Pads are kept, spent and replenished a whole block's at a time, at multiples of BITS_PER_BLOCK. So an address that a forger
+    puts into a BlockStart names the pads of one block in their right places, or none: no pad can be made to overlap another, or
+    to mask the tag of another role. And a block that fails leaves no piece behind that is too short to use.
+
     Args:
-        preshared: uint8[n] of 0/1, the same at both sites, n >= HASH_KEY_BITS.
+        preshared: uint8[n] of 0/1, the same at both sites, n >= HASH_KEY_BITS; what is left over beyond whole blocks is not used.
         alice: which side this is.
     """
 
@@ -230,8 +248,9 @@ class AuthenticationPool:
         self._alice = alice
         self._hash_key = np.packbits(preshared[:HASH_KEY_BITS]).tobytes()
         self.pads = KeyStore()
-        self.pads.deposit(0, preshared[HASH_KEY_BITS:])
-        self.target_bits = self.pads.available_bits
+        self._lent: dict[BlockTags, tuple[int, NDArray[np.uint8]]] = {}
+        self.target_bits = _whole_blocks(len(preshared) - HASH_KEY_BITS)
+        self.pads.deposit(0, preshared[HASH_KEY_BITS : HASH_KEY_BITS + self.target_bits])
 
     def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
         """Replenish the pool.
@@ -255,13 +274,33 @@ class AuthenticationPool:
         Raises:
             KeyUnavailable: they are not here, or are spent.
         """
+        if address % self.BITS_PER_BLOCK:
+            raise KeyUnavailable(f"pads lie at multiples of {self.BITS_PER_BLOCK}, got {address}")
         bits = self.pads.take_at(address, self.BITS_PER_BLOCK)
         first, second, third = (np.packbits(pad).tobytes() for pad in np.split(bits, PADS_PER_BLOCK))
-        return WegmanCarterTags(self._hash_key, (first, second, third), alice=self._alice)
+        tags = WegmanCarterTags(self._hash_key, (first, second, third), alice=self._alice)
+        self._lent[tags] = (address, bits)
+        return tags
 
-    def shortage_bits(self) -> int:
-        """How much the pool lacks of what it started with."""
-        return max(0, self.target_bits - self.pads.available_bits)
+    def close(self, tags: BlockTags, *, disputed: bool) -> bool:
+        """A block is over; whether its pads are kept for another.
+
+        Pads that masked no tag and were held against none are as good as new: noise, or a cut fibre, costs no authentication
+        key. If either side called the block's authentication into question, both count them as spent.
+        """
+        address, bits = self._lent.pop(tags)
+        kept = not (disputed or (isinstance(tags, WegmanCarterTags) and tags.touched))
+        if kept:
+            self.deposit(address, bits)
+        return kept
+
+    def replenishment(self, new_bits: int) -> int:
+        """How many of so many new bits the pool takes in: whole blocks' pads, up to what it started with."""
+        return _whole_blocks(min(new_bits, max(0, self.target_bits - self.pads.available_bits)))
+
+
+def _whole_blocks(bits: int) -> int:
+    return bits - bits % AuthenticationPool.BITS_PER_BLOCK
 
 
 M = TypeVar("M", bound=Message)
@@ -277,6 +316,9 @@ class Session:
         peer: the other side's.
         block: the block's number.
         timeout_s: how long to wait for a message.
+
+    Attributes:
+        tags: the block's, once its pads are known.
     """
 
     def __init__(
@@ -296,12 +338,12 @@ class Session:
         self._inbox = simpy.Store(env)
         self._sent = 0
         self._delivered = -1
-        self.tags: BlockTags = NoTags()
+        self.tags: BlockTags | None = None
 
     def send(self, message: Message) -> None:
         """Say something; it enters the transcript unless it is a tag itself."""
         body = message.encode()
-        if not isinstance(message, TranscriptTagged | Accepted | Abort):
+        if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted | Abort):
             self.tags.said(body)
         self._send(Envelope(*self._names, self.block, self._sent, body))
         self._sent += 1
@@ -336,6 +378,6 @@ class Session:
             raise AbortBlock(reason, told=True)
         if not isinstance(message, kinds):
             raise AbortBlock("malformed_message")
-        if not isinstance(message, TranscriptTagged | Accepted):
+        if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted):
             self.tags.heard(body)
         return message

@@ -25,11 +25,13 @@ class InterceptResend(Action):
     id: ClassVar[str] = "eve.intercept_resend"
     family: ClassVar[str] = "channel"
     sign: ClassVar[str] = (
-        "random basis: QBER = [1-(1-2Q0)(1-p/2)]/2, S = 2√2(1-2Q0)(1-p/2); "
-        "z or x: error p/2 in the other basis only; breidbart: p/4 in both"
+        "random basis: QBER = [1-(1-2Q0)(1-p/2)]/2; z or x: error p/2 in the other basis only; breidbart: p/4 in both; "
+        "E91: S = 2√2(1-2Q0)(1-p/2) whatever the basis, errors at 22.5° and 45°: p/4 and p/4 (random), p/4 and p/2 (z), "
+        "p/4 and 0 (x), 0 and p/4 (breidbart, which is 22.5°)"
     )
     gets: ClassVar[str] = (
-        "random, z or x: p/2 of the sifted bits, for sure; breidbart: each guess right at 0.854"
+        "random, z or x: p/2 of the sifted bits, for sure; breidbart: each guess right at 0.854; "
+        "E91: sure of bits at her own angle, right at 0.854 one setting (22.5°) away, a coin's toss at two"
     )
     source: ClassVar[str] = "Bennett, Bessette, Brassard, Salvail, Smolin 1992"
     defences: ClassVar[tuple[str, ...]] = ("abort_above_qber", "abort_below_chsh", "privacy amplification")
