@@ -7,7 +7,9 @@ Exit status: 0 ran and every expectation held; 3 ran, some did not; 2 the scenar
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -19,9 +21,10 @@ import typer
 FAILED, WRONG, FAULT, INTERRUPTED = 3, 2, 1, 130
 
 app = typer.Typer(
-    help="A range for attacking and defending a QKD link that feeds a remote quantum-ML server.",
+    help="A range for attacking and defending a QKD link that feeds a quantum inference server.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help and plain errors: Rich would take [default: ...] for markup
     pretty_exceptions_enable=False,
 )
 
@@ -37,6 +40,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 
 def main() -> None:
     """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ε is no reason to fail
     app()
 
 
@@ -54,6 +60,8 @@ def _speaking_plainly(doing: str) -> Iterator[None]:
     except KeyboardInterrupt:
         _say(f"interrupted while {doing}: nothing of it was kept; what had finished before is whole")
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # whoever read our output has had enough: Typer leaves quietly
     except OSError as error:
         _say(f"could not finish {doing}: {error}; nothing half-written was left")
         raise typer.Exit(FAULT) from None
@@ -73,7 +81,7 @@ def _say(line: str) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import importlib.metadata  # noqa: PLC0415  as above
+        import importlib.metadata  # noqa: PLC0415  keeps `--help` quick
 
         print(f"evelab {importlib.metadata.version('evelab')}")
         raise typer.Exit
@@ -85,7 +93,7 @@ def _evelab(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """A range for attacking and defending a QKD link that feeds a remote quantum-ML server."""
+    """A range for attacking and defending a QKD link that feeds a quantum inference server."""
 
 
 @app.command()
@@ -155,7 +163,7 @@ def list_scenarios(as_json: AsJson = False) -> None:
         from scenarios.console import print_scenarios  # noqa: PLC0415
         from scenarios.loader import LIBRARY, load  # noqa: PLC0415
 
-        shipped = [load(path) for path in sorted(LIBRARY.glob("*.yaml"))]
+        shipped = [load(path) for path in sorted(LIBRARY.glob("*.yaml"), key=lambda path: path.stem)]
         if as_json:
             rows = [{"name": s.name, "protocol": s.link.protocol, "about": s.about.strip()} for s in shipped]
             print(json.dumps({"scenarios": rows}))
@@ -193,12 +201,19 @@ def init(
         if file.suffix not in (".yaml", ".yml"):
             raise ScenarioError([f"{file}: expected a name that ends in .yaml"])
         text = (LIBRARY.parent / "template.yaml").read_text(encoding="utf-8")
+        if not file.parent.is_dir():
+            raise ScenarioError([f"{file}: there is no folder {file.parent}"])
         try:
-            with file.open("x", encoding="utf-8") as target:
-                target.write(text)
+            target = file.open("x", encoding="utf-8")
         except FileExistsError:
             raise ScenarioError([f"{file}: exists; name a file that does not"]) from None
-        _say(f"wrote {file}; run it with: evelab run {file}")
+        try:
+            with target:
+                target.write(text)
+        except BaseException:
+            file.unlink()
+            raise
+        _say(f"wrote {file}; run it with: evelab run {shlex.quote(str(file))}")
 
 
 @app.command()

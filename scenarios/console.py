@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -16,30 +16,63 @@ from rich.text import Text
 
 from netsim.errors import ScenarioError
 from nodes.attacks.catalogue import CATALOGUE
-from scenarios.runner import Result
+from scenarios.expectations import parse
 from scenarios.schema import Scenario
-from scenarios.units import BIT_RATE, BITS, FRACTION, TIME, Dimension, format_quantity
+from scenarios.units import BIT_RATE, BITS, FRACTION, TIME, Dimension, format_quantity, suggestion
+
+if TYPE_CHECKING:  # `evelab list` and `evelab attacks` need none of what a run needs
+    from scenarios.runner import Result
 
 WIDTH = 80
 
+_GLUE = "\N{BRAILLE PATTERN BLANK}"
+"""Stands for a space where a line must not break; Rich would break at a no-break space."""
+_MANY_BITS = dataclasses.replace(BITS, written=("Gbit", "Mbit", "kbit", "bit"))
+_EXACT_BITS = 10_000  # fewer are shown to the bit
+_LEAST_PERCENT = 1e-4  # smaller fractions, as ε is, are shown as plain numbers
 
-def _console() -> Console:
-    """Standard output; 80 columns where it is not a terminal, and never wider than 100."""
-    console = Console(highlight=False)
+
+def _print(*renderables: RenderableType) -> None:
+    """Print on standard output: 80 columns where that is not a terminal, never more than 100, no line padded."""
+    console = Console(highlight=False, markup=False, emoji=False)
     console.width = min(console.width, 100) if console.is_terminal else WIDTH
-    return console
+    with console.capture() as capture:
+        for renderable in renderables:
+            console.print(renderable)
+    for line in capture.get().replace(_GLUE, " ").splitlines():
+        print(line.rstrip())  # noqa: T201  printing is what this module is for
+
+
+def _table(*columns: str, widest: Sequence[int] = ()) -> Table:
+    """A plain table: the columns of these names stay on one line, except those counted in `widest`."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, name in enumerate(columns):
+        folds = number in widest
+        table.add_column(name, no_wrap=not folds, overflow="fold")
+    return table
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names and what is to say of each; rows of nothing are left out."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        if text:
+            table.add_row(name, text)
+    return table
 
 
 class Progress:
     """A bar on standard error, if that is a terminal."""
 
     def __init__(self, name: str) -> None:
-        console = Console(stderr=True)
+        self._name = name
         self._bar = Bar(
-            TextColumn(f"{name}  {{task.fields[now]}}"),
+            TextColumn("{task.description}  {task.fields[now]}", markup=False),
             BarColumn(bar_width=30),
             TimeElapsedColumn(),
-            console=console,
+            console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
@@ -47,7 +80,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._task = self._bar.add_task("", now="starting", total=1.0)
+        self._task = self._bar.add_task(self._name, now="starting", total=1.0)
         return self
 
     def __exit__(
@@ -63,132 +96,144 @@ class Progress:
 
 def print_result(result: Result) -> None:
     """The result of a run."""
-    console, s = _console(), result.summary
+    s = result.summary
     link, keys, queries, eve = s["link"], s["keys"], s["queries"], s["eve"]
     passed = s["verdict"] == "pass"
+    simulated, wall = _glued(f"{s['simulated_s']:g}", "s"), _glued(f"{s['wall_s']:.1f}", "s")
     head = Text.assemble(
         (f" {s['verdict'].upper()} ", "bold white on green" if passed else "bold white on red"),
-        f"  {s['scenario']}, seed {s['seed']}: {s['simulated_s']:g} s simulated in {s['wall_s']:.1f} s over {s['fabric']}",
+        f" {s['scenario']}, {_glued('seed', s['seed'])}: {simulated} simulated in {wall} over {s['fabric']}",
     )
-    console.print(head, soft_wrap=True)
-
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    made = link["blocks"] - link["blocks_aborted"]
-    light = f"{_count(link['pulses_sent'])} pulses, {_count(link['detections'])} detections"
-    rates = (_quantity(link["secret_key_rate_bps"], BIT_RATE), _quantity(link["net_key_rate_bps"], BIT_RATE))
-    spent = f"{_count(keys['delivered_bits'])} bits delivered, {_count(keys['consumed_bits'])} consumed"
+    light = f"{_count(link['pulses_sent'], 'pulse')}, {_count(link['detections'], 'detection')}"
+    made, aborted = link["blocks"] - link["blocks_aborted"], link["blocks_aborted"]
+    rates = [_quantity(link[rate], BIT_RATE) for rate in ("secret_key_rate_bps", "net_key_rate_bps")]
     efficiency, epsilon = _plain(link["reconciliation_efficiency"]), _plain(link["epsilon"])
+    stores = ", ".join(
+        f"{_quantity(keys[f'{what}_bits'], BITS)} {what}"
+        for what in ("delivered", "consumed", "reused", "mismatched")
+    )
     rows = [
-        ("link", f"{link['protocol']}: {light}, {_count(link['sifted_bits'])} bits sifted"),
-        ("", f"QBER {_quantity(link['qber'], FRACTION)}{_chsh(link)}"),
-        ("blocks", f"{made} gave key, {link['blocks_aborted']} aborted{_reasons(link['abort_reasons'])}"),
-        ("key", f"{_count(link['secret_bits'])} secret bits, {rates[0]} ({rates[1]} net of authentication)"),
-        ("", f"reconciliation efficiency {efficiency}, ε {epsilon}{_no_promise(link)}"),
-        ("stores", f"{spent}, {keys['reused_bits']} reused, {_count(keys['mismatched_bits'])} mismatched"),
+        ("link", f"{link['protocol']}: {light}, {_quantity(link['sifted_bits'], BITS)} sifted"),
+        ("", f"{_glued('QBER', _quantity(link['qber'], FRACTION))}{_chsh(link)}"),
+        ("blocks", f"{made} gave key, {_glued(aborted, 'aborted')}{_reasons(link['abort_reasons'])}"),
+        (
+            "key",
+            f"{_quantity(link['secret_bits'], BITS)} secret: {rates[0]}, {rates[1]} net of authentication",
+        ),
+        ("", f"reconciliation efficiency {efficiency}, {_glued('ε', epsilon)}{_no_promise(link)}"),
+        ("stores", stores),
         ("queries", _queries(queries)),
         ("", _latency(queries)),
         ("eve", _eve(eve)),
     ]
-    for name, text in rows:
-        if text:
-            table.add_row(name, text)
-    console.print(table)
-
+    parts: list[RenderableType] = [head, _pairs(rows)]
     if result.verdicts:
-        console.print()
-        expectations = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        expectations.add_column("expected", overflow="fold")
-        expectations.add_column("measured", justify="right", no_wrap=True)
-        expectations.add_column("", no_wrap=True)
-        for expectation, verdict in zip(s["expect"], result.verdicts, strict=True):
+        expectations = _table("expected", "measured", "", widest=[0])
+        expectations.columns[1].justify = "right"
+        for verdict in result.verdicts:
             mark = Text("held", "green") if verdict.passed else Text("FAILED", "bold red")
-            expectations.add_row(expectation["expression"], _value(verdict.value), mark)
-        console.print(expectations)
+            dimension = parse(verdict.expression).left.kind.dimension
+            expectations.add_row(verdict.expression, _value(verdict.value, dimension), mark)
+        parts += [Text(), expectations]
+    _print(*parts)
     if result.out is not None:
-        console.print()
-        console.print(f"report: {result.out / 'report.html'}", soft_wrap=True)
+        print(f"\nreport: {result.out / 'report.html'}")  # noqa: T201  whole on its line, however long
 
 
-def _count(value: float) -> str:
-    return f"{value:,.0f}"
+def _glued(*words: object) -> str:
+    """Words that stay on one line."""
+    return " ".join(map(str, words)).replace(" ", _GLUE)
+
+
+def _count(value: int, noun: str) -> str:
+    return _glued(f"{value:,}", noun if value == 1 else f"{noun}s")
 
 
 def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _value(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value).lower()
+def _value(value: object, dimension: Dimension | None) -> str:
+    """A measured value in the units of what was expected."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–" if value is None else str(value).lower()
+    return _quantity(value, dimension, 4) if dimension else f"{value:.6g}"
 
 
-def _quantity(value: float | None, dimension: Dimension) -> str:
-    return "–" if value is None else format_quantity(value, dimension, 3)
+def _quantity(value: float | None, dimension: Dimension, digits: int = 3) -> str:
+    """A value with its unit, or a dash; few bits are shown to the bit."""
+    if value is None:
+        return "–"
+    if dimension is BITS:
+        if value < _EXACT_BITS and float(value).is_integer():
+            return _glued(f"{value:,.0f}", "bit")
+        dimension = _MANY_BITS
+    if dimension is FRACTION:
+        return (
+            _glued(f"{100 * value:.{digits}g}", "%")
+            if value >= _LEAST_PERCENT or not value
+            else f"{value:.{digits}g}"
+        )
+    return _glued(format_quantity(value, dimension, digits))
 
 
 def _chsh(link: dict[str, Any]) -> str:
     if link["chsh_s"] is None:
         return ""
-    return f", CHSH S = {link['chsh_s']:.3f} ± {link['chsh_standard_error']:.3f}"
+    return ", " + _glued(f"CHSH S = {link['chsh_s']:.3f} ± {link['chsh_standard_error']:.3f}")
 
 
 def _reasons(reasons: dict[str, int]) -> str:
-    return f" ({', '.join(f'{reason}: {count}' for reason, count in reasons.items())})" if reasons else ""
+    listed = ", ".join(_glued(f"{reason}:", count) for reason, count in reasons.items())
+    return f" ({listed})" if reasons else ""
 
 
 def _no_promise(link: dict[str, Any]) -> str:
-    return ": no security is promised" if link["epsilon"] >= 1 else ""
+    return ": no security is promised" if link["epsilon"] == 1 else ""
 
 
 def _queries(queries: dict[str, Any]) -> str:
     if not queries["issued"]:
         return ""
-    parts = [f"{queries['issued']} issued, {queries['answered']} answered"]
+    parts = [_glued(f"{queries[key]:,}", key) for key in ("issued", "answered")]
     parts += [
-        f"{queries[key]} {key.replace('_', ' ')}"
+        _glued(f"{queries[key]:,}", key.replace("_", " "))
         for key in ("rejected", "lost", "gave_up", "pending")
         if queries[key]
     ]
-    accuracy = (
-        f", accuracy {_quantity(queries['accuracy'], FRACTION)}" if queries["accuracy"] is not None else ""
-    )
-    return ", ".join(parts) + accuracy
+    if queries["accuracy"] is not None:
+        parts.append(_glued("accuracy", _quantity(queries["accuracy"], FRACTION)))
+    return ", ".join(parts)
 
 
 def _latency(queries: dict[str, Any]) -> str:
     latency = queries["latency_s"]
     if latency["p50"] is None:
         return ""
-    return "latency " + ", ".join(
-        f"{name} {_quantity(latency[name], TIME)}" for name in ("p50", "p95", "p99")
-    )
+    percentiles = (_glued(name, _quantity(latency[name], TIME)) for name in ("p50", "p95", "p99"))
+    return f"latency {', '.join(percentiles)}"
 
 
 def _eve(eve: dict[str, Any]) -> str:
     if not eve["attacks"]:
         return "does nothing"
-    noticed = (
-        f"noticed after {_quantity(eve['detection_delay_s'], TIME)}" if eve["detected"] else "not noticed"
+    delay = eve["detection_delay_s"]
+    noticed = f"noticed after {_quantity(delay, TIME)}" if eve["detected"] else "not noticed"
+    knows = ", ".join(
+        f"{_quantity(eve[f'known_{what}_bits'], BITS)} of {name}"
+        for what, name in (("sifted", "sifted key"), ("key", "final key"), ("query", "queries"))
     )
-    return (
-        f"{', '.join(eve['attacks'])}: {noticed}; knows {_quantity(eve['known_sifted_bits'], BITS)} of sifted key, "
-        f"{_quantity(eve['known_key_bits'], BITS)} of final key, {_quantity(eve['known_query_bits'], BITS)} of queries"
-    )
+    return f"{', '.join(eve['attacks'])}: {noticed}; knows {knows}"
 
 
 def print_scenarios(scenarios: Sequence[Scenario]) -> None:
     """The scenarios that ship."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("scenario", no_wrap=True)
-    table.add_column("link", no_wrap=True)
-    table.add_column("what to look for", overflow="fold")
+    table = _table("scenario", "link", "what to look for", widest=[2])
     for scenario in scenarios:
-        about = " ".join(scenario.about.split())
-        sentence = about.split(". ")[0].rstrip(".")
+        sentence = " ".join(scenario.about.split()).split(". ")[0].rstrip(".")
         grain = "" if scenario.link.grain == "pulse" else ", qubits"
         table.add_row(scenario.name, f"{scenario.link.protocol}{grain}", sentence)
-    _console().print(table)
+    _print(table)
 
 
 def catalogue_entries(name: str | None) -> list[dict[str, Any]]:
@@ -198,9 +243,9 @@ def catalogue_entries(name: str | None) -> list[dict[str, Any]]:
         ScenarioError: no entry has that name.
     """
     if name is not None and name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ScenarioError([f"{name}: no such action{hint}; `evelab attacks` shows them all"])
+        within = [known for known in CATALOGUE if name and name.casefold() in known]
+        hint = f": did you mean {within[0]}?" if len(within) == 1 else suggestion(name, CATALOGUE)
+        raise ScenarioError([f"{name}: no such action{hint or ': `evelab attacks` shows them all'}"])
     return [
         {
             "name": action.id,
@@ -215,7 +260,7 @@ def catalogue_entries(name: str | None) -> list[dict[str, Any]]:
                 {
                     "name": field.name,
                     "unit": unit.dimension,
-                    "default": _default(field.default),
+                    "default": None if field.default is dataclasses.MISSING else _plain_data(field.default),
                     "choices": list(unit.choices),
                     "doc": unit.doc,
                 }
@@ -226,49 +271,43 @@ def catalogue_entries(name: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _default(value: object) -> object:
-    return (
-        value
-        if isinstance(value, str | int | float | bool)
-        else list(value)
-        if isinstance(value, tuple)
-        else None
-    )
+def _plain_data(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def print_attacks(entries: Sequence[dict[str, Any]]) -> None:
     """The catalogue as a table."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("action", no_wrap=True)
-    table.add_column("what it does", overflow="fold")
-    table.add_column("defences", overflow="fold")
+    table = _table("action", "what it does", "defences", widest=[1, 2])
     for entry in entries:
-        table.add_row(entry["name"], entry["what"], ", ".join(entry["defences"]) or "–")
-    _console().print(table)
+        table.add_row(
+            entry["name"], entry["what"], ", ".join(_glued(name) for name in entry["defences"]) or "–"
+        )
+    _print(table)
 
 
 def print_attack(entry: dict[str, Any]) -> None:
     """One entry of the catalogue."""
-    console = _console()
-    console.print(Text(entry["name"], "bold"), Text(f"({entry['family']})"))
-    console.print(entry["what"])
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label in ("sign", "gets"):
-        table.add_row(label, entry[label])
-    table.add_row("defences", ", ".join(entry["defences"]) or "none")
-    table.add_row("source", entry["source"])
+    rows = [("sign", entry["sign"]), ("gets", entry["gets"])]
+    rows += [("defences", ", ".join(entry["defences"]) or "none"), ("source", entry["source"])]
+    title = Text.assemble((entry["name"], "bold"), f" ({entry['family']})")
+    parameters = []
     for p in entry["parameters"]:
         default = "required" if p["default"] is None else f"default {_spelled(p['default'], p['unit'])}"
         choices = f" ({', '.join(p['choices'])})" if p["choices"] else ""
-        table.add_row(p["name"], f"{p['doc']}{choices}; {default}")
-    console.print(table)
+        parameters.append((p["name"], f"{p['doc']}{choices}; {default}"))
+    _print(title, Text(entry["what"]), _pairs(rows))
+    if parameters:
+        _print(Text(), Text("parameters", "bold"), _pairs(parameters))
 
 
 def _spelled(value: object, dimension: str) -> str:
+    """A default as a scenario file would write it."""
     if isinstance(value, list):
-        return f"[{', '.join(value)}]"
-    if dimension == "fraction" and isinstance(value, float):
-        return f"{100 * value:g} %"
-    return f"{value:g} s" if dimension == "s" and isinstance(value, float) else str(value)
+        return _glued(f"[{', '.join(value)}]")
+    if isinstance(value, float):
+        return (
+            _quantity(value, {"fraction": FRACTION, "s": TIME}[dimension], 12)
+            if dimension in ("fraction", "s")
+            else f"{value:g}"
+        )
+    return str(value)

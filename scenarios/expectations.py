@@ -107,7 +107,8 @@ SUMMARY_PATHS: dict[str, Kind] = {
 }
 """What an expectation may name in the summary; besides these `link.abort_reasons.REASON`, 0 where none did.
 
-Left out on purpose: what depends on the machine (`wall_s`, `out`), what the expectations decide (`verdict`).
+Left out on purpose: what depends on the machine (`wall_s`, `out`), what the expectations decide (`verdict`), and tables and
+lists, which have no order.
 """
 _ABORT_REASONS = "link.abort_reasons"
 

@@ -6,7 +6,9 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from netsim.channel import ChannelParameters, ClassicalChannel, Conditions, QuantumChannel
 from netsim.fabric.base import Fabric
@@ -36,7 +38,7 @@ from nodes.qml.datasets import DataSet, split, two_clusters
 from nodes.qml.poisoning import flip_labels
 from nodes.qml.qsvm import QuantumSVM
 from nodes.queries import QueryFormat
-from nodes.server import Capacity, Server
+from nodes.server import Capacity, Classifier, Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys, TagKeys
 from nodes.source import PairSource
 from scenarios.recorder import Deaf, Recorder
@@ -243,13 +245,27 @@ class _Builder:
             None,
             FIRST_ADDRESS,
         )
-        as_bob = Bob(self._post("bob", "alice", to_alice.send, site_of_bob, guesses, "eve/bob", deaf), link)
+        # Counts must look as usual: she loses on purpose what the fibre she is in the place of would have lost.
+        receiver = dataclasses.replace(
+            link.receiver,
+            efficiency=link.receiver.efficiency * self.fabric.topology.transmittance("eve", "bob"),
+        )
+        as_bob = Bob(
+            self._post("bob", "alice", to_alice.send, site_of_bob, guesses, "eve/bob", deaf),
+            dataclasses.replace(link, receiver=receiver),
+        )
         attacks = [
             (_window(entry.at, entry.until), entry.action)
             for entry in self.scenario.timeline
             if entry.action.adversarial
         ]
-        return Eve(env, attacks, self.streams, to_bob.send, Double(env, as_alice, as_bob, self.layout))
+        return Eve(
+            env,
+            attacks,
+            self.streams,
+            to_bob.send,
+            Double(env, as_alice, as_bob, self.layout, self.fabric.topology.transmittance("alice", "eve")),
+        )
 
     def _queries(
         self, keys: tuple[KeyManager, KeyManager], to_bob: ClassicalChannel, to_alice: ClassicalChannel
@@ -268,7 +284,7 @@ class _Builder:
             keys[1],
             self._capacity(),
             self.layout,
-            lambda: QuantumSVM().fit(training),
+            lambda: _model(training),
             self.recorder,
         )
         door = Gateway("server", self.recorder)
@@ -328,6 +344,22 @@ class _Builder:
             self.streams(f"client-{number}"),
             self.recorder,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneAnswer:
+    """What a machine learns from a training set in which an adversary has left one label only."""
+
+    label: int
+
+    def classify(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The same for each row."""
+        return np.full(len(features), self.label, dtype=np.int64)
+
+
+def _model(training: DataSet) -> Classifier:
+    labels = np.unique(training.labels)
+    return QuantumSVM().fit(training) if len(labels) > 1 else _OneAnswer(int(labels[0]))
 
 
 def _window(at_s: float, until_s: float | None) -> Window:

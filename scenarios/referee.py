@@ -11,15 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.key_length.asymptotic import binary_entropy
+from netsim.key_length.finite_key import chsh_confidence
 from netsim.keys.ledger import Ledger
 from netsim.protocols.estimate import Estimate
-from nodes.kme import address_of
+from nodes.kme import KeyManager, address_of
 from nodes.queries import QueryRecord
 from scenarios.expectations import Column, Series
 from scenarios.range import Range
 
+CHSH_FAILURE = 0.01
+"""How often the interval given for S misses it, at most (Hoeffding; no assumption on the noise)."""
+
 CHANCE = 1e-9
-"""Probability with which pure chance would make the referee say that Eve knows something of a key, per block."""
+"""Probability with which pure chance would make the referee say that a guess of Eve's holds something, per comparison; a block
+takes up to five."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +40,7 @@ class BlockRow:
         estimate: what Alice and Bob estimated.
         ledger: Alice's ledger.
         rounds: of reconciliation.
-        corrected_bits: errors that Bob corrected.
+        corrected_bits: errors that Bob corrected, or whoever Alice took for him.
         efficiency: disclosed bits over n·h(Q), Q the error rate that reconciliation found.
         phase_error_bound: what the key length assumed.
         eps: secrecy + correctness + authentication of the block's key.
@@ -93,10 +98,11 @@ def judge(world: Range) -> Findings:
 
 def _block(world: Range, number: int) -> BlockRow:
     mine, theirs = world.alice.results[number], world.bob.results.get(number)
+    partner = world.eve.double.as_bob.results.get(number) if number in world.eve.double.blocks else theirs
     status = "unfinished" if mine.end_s is None else "accepted" if mine.accepted else "aborted"
     ledger, corrected, efficiency = mine.ledger, 0, None
-    if theirs is not None and mine.accepted:
-        corrected = theirs.corrected_bits
+    if partner is not None and mine.accepted:
+        corrected = partner.corrected_bits
         entropy = binary_entropy(corrected / ledger.key_bits)
         efficiency = ledger.leak_ec_bits / (ledger.key_bits * entropy) if entropy else None
     security = world.alice.link.security
@@ -128,7 +134,13 @@ def _differences(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
 
 
 def _known(world: Range, number: int) -> tuple[float, float]:
-    """What Eve knows of a block: bits of information on its sifted key, and bits of its final key."""
+    """What Eve knows of a block: bits of information on its sifted key, and bits of its final key.
+
+    Of the final key she knows the greater of two things: what her best guess of it holds, and what amplification left
+    uncovered. The second counts bits: she has R bits on the n sifted ones (order 2, as privacy amplification needs it) and
+    heard L more disclosed; a final key longer than n - R - L holds at least the difference for her, whatever her guess says
+    (Bennett, Brassard, Crépeau, Maurer 1995).
+    """
     mine, eve = world.alice.results[number], world.eve
     if number in eve.double.blocks:
         hers = eve.double.as_bob.results.get(number)
@@ -141,22 +153,33 @@ def _known(world: Range, number: int) -> tuple[float, float]:
     if guess is None or len(guess.bits) != len(mine.sifted_key):
         return 0.0, 0.0
     right = guess.bits == mine.sifted_key
-    sifted_bits = sum(_information(right[guess.relation == kind]) for kind in range(4))
-    final = eve.notebook.guess_final(number, guess) if mine.accepted else None
-    if final is None or len(final) != len(mine.key):
+    kinds = [right[guess.relation == kind] for kind in range(4)]
+    sifted_bits = sum(_information(kind) for kind in kinds)
+    if not mine.accepted:
         return sifted_bits, 0.0
-    return sifted_bits, _information(final == mine.key)
+    exposed = sum(_collision_information(kind) for kind in kinds) + mine.ledger.leak_ec_bits
+    uncovered = max(0.0, len(mine.key) + exposed - len(mine.sifted_key))
+    final = eve.notebook.guess_final(number, guess)
+    guessed = _information(final == mine.key) if final is not None and len(final) == len(mine.key) else 0.0
+    return sifted_bits, min(float(len(mine.key)), max(guessed, uncovered))
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    """How often a guess is right; ½ where chance explains it (Hoeffding)."""
+    n = len(right)
+    share = float(np.mean(right)) if n else 0.5
+    return 0.5 if n == 0 or abs(share - 0.5) <= math.sqrt(math.log(2 / CHANCE) / (2 * n)) else share
 
 
 def _information(right: NDArray[np.bool_]) -> float:
-    """Bits that a guess holds if each is right with the observed frequency; 0 where chance explains it (Hoeffding)."""
-    n = len(right)
-    if not n:
-        return 0.0
-    share = float(np.mean(right))
-    if abs(share - 0.5) <= math.sqrt(math.log(2 / CHANCE) / (2 * n)):
-        return 0.0
-    return n * (1.0 - binary_entropy(share))
+    """Shannon information of a guess, in bits, from how often it is right."""
+    return len(right) * (1.0 - binary_entropy(_share(right)))
+
+
+def _collision_information(right: NDArray[np.bool_]) -> float:
+    """Rényi information of order 2 of a guess, in bits: 1 + log2(s² + (1−s)²) for each bit guessed right with share s."""
+    share = _share(right)
+    return len(right) * (1.0 + math.log2(share**2 + (1.0 - share) ** 2))
 
 
 def _settled(world: Range) -> list[QueryRecord]:
@@ -196,6 +219,7 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         "qber": sum(estimate.errors for estimate in estimates) / tested if tested else None,
         "chsh_s": chsh[0] if chsh else None,
         "chsh_standard_error": chsh[1] if chsh else None,
+        "chsh_interval": list(chsh_confidence(correlators, CHSH_FAILURE)) if chsh else None,
         "blocks": len(done),
         "blocks_aborted": len(done) - len(accepted),
         "blocks_unfinished": len(blocks) - len(done),
@@ -205,7 +229,7 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         "net_key_rate_bps": (secret - spent) / duration_s,
         "reconciliation_efficiency": disclosed / needed if needed else None,
         "reconciliation_rounds": sum(row.rounds for row in accepted) / len(accepted) if accepted else None,
-        "epsilon": min(1.0, sum(row.eps for row in accepted)),
+        "epsilon": min(1.0, sum(row.eps for row in accepted)) if accepted else None,
         "classical_bytes": sum(channel.sent_bytes for channel in world.channels),
         "ledger": {
             field.name: sum(getattr(row.ledger, field.name) for row in accepted)
@@ -220,17 +244,17 @@ def _keys(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
     return {
         "delivered_bits": sum(row.ledger.delivered_bits for row in accepted),
         "consumed_bits": sum(kme.outgoing.handed_out_bits for kme in world.keys),
-        "reused_bits": sum(_reused([address_of(key_id) for key_id in kme.issued]) for kme in world.keys),
+        "reused_bits": sum(_reused(kme) for kme in world.keys),
         "mismatched_bits": sum(row.mismatched_bits for row in accepted),
         "exhausted_events": sum(kme.exhausted_events for kme in world.keys),
         "stored_bits": {kme.name: kme.outgoing.available_bits for kme in world.keys},
     }
 
 
-def _reused(places: list[tuple[int, int]]) -> int:
-    """Bits that lie in more than one of the keys issued, given as (address, size)."""
+def _reused(kme: KeyManager) -> int:
+    """Bits that a KME handed out more than once: in keys that overlap, or in the same key again."""
     reused, end = 0, 0
-    for address, size in sorted(places):
+    for address, size in sorted(address_of(key_id) for key_id in kme.issued):
         reused += max(0, min(end, address + size) - address)
         end = max(end, address + size)
     return reused

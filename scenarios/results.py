@@ -13,14 +13,17 @@ Same scenario and seed give the same bytes in every CSV, whatever the fabric or 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
+import errno
 import hashlib
 import importlib.metadata
 import io
 import json
 import platform
 import shutil
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,13 +57,8 @@ def scenario_hash(scenario: Scenario) -> str:
 
 
 def folder_for(scenario: Scenario, parent: Path, now: datetime.datetime) -> Path:
-    """A new folder's path: <scenario>-<time>-<hash>, numbered if that is taken."""
-    stem = f"{scenario.name}-{now:%Y%m%dT%H%M%S}-{scenario_hash(scenario)[:8]}"
-    path, again = parent / stem, 1
-    while path.exists():
-        again += 1
-        path = parent / f"{stem}-{again}"
-    return path
+    """A run's folder: <scenario>-<time>-<hash>."""
+    return parent / f"{scenario.name}-{now:%Y%m%dT%H%M%S}-{scenario_hash(scenario)[:8]}"
 
 
 def write_run(
@@ -71,15 +69,33 @@ def write_run(
     summary: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     command: Sequence[str],
-) -> None:
+    *,
+    numbered: bool = False,
+) -> Path:
     """Write a run's folder; it appears under its name only when it is whole.
+
+    A folder that is there already, and empty, is filled: it may be where a disk is mounted. Its manifest comes last.
+
+    Args:
+        folder: where the run goes.
+        scenario: what was run.
+        findings: the referee's.
+        recorder: the record of the run.
+        summary: the public summary.
+        verdicts: of the expectations.
+        command: the command line.
+        numbered: whether to take the next free FOLDER-2, FOLDER-3, ... if somebody else's run has that name.
+
+    Returns:
+        The folder.
 
     Raises:
         OSError: the disk is full or the place cannot be written; nothing is left.
     """
     from scenarios.report import write_report  # noqa: PLC0415  templates that a run in memory does without
 
-    partial = folder.with_name(f".{folder.name}.partial")
+    within = not numbered and folder.is_dir()
+    partial = (folder if within else folder.absolute().parent) / f".{uuid.uuid4().hex[:12]}.partial"
     partial.mkdir(parents=True)
     try:
         tables = {
@@ -93,27 +109,67 @@ def write_run(
         }
         for name, text in tables.items():
             (partial / name).write_text(text, encoding="utf-8", newline="")
+        versions = _versions()
         manifest = {
-            "evelab": importlib.metadata.version("evelab"),
+            "evelab": versions["evelab"],
             "scenario": resolved(scenario),
             "scenario_sha256": scenario_hash(scenario),
             "seed": scenario.seed,
             "command": list(command),
-            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "versions": versions,
             "python": platform.python_version(),
             "machine": platform.machine(),
-            "summary": dict(summary),
+            "summary": {key: value for key, value in summary.items() if key != "out"},
             "expect": [{"expression": v.expression, "value": v.value, "passed": v.passed} for v in verdicts],
             "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in tables.items()},
         }
         (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         write_report(partial)
-        if folder.exists():
-            folder.rmdir()  # an empty folder that the user made for it
-        partial.rename(folder)
+        return _filled(folder, partial) if within else _named(folder, partial, numbered=numbered)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _filled(folder: Path, partial: Path) -> Path:
+    """Move the files of a run into a folder that is there."""
+    if any(other != partial for other in folder.iterdir()):
+        raise FileExistsError(errno.EEXIST, "somebody has put other files there meanwhile", str(folder))
+    moved = []
+    try:
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == "manifest.json"):
+            moved.append(folder / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        raise
+    partial.rmdir()
+    return folder
+
+
+def _named(folder: Path, partial: Path, *, numbered: bool) -> Path:
+    """Give a run's folder its name, in one step; another run may have taken it a moment ago."""
+    path, again = folder, 1
+    while True:
+        try:
+            partial.rename(path)
+        except OSError as error:
+            if not numbered or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            return path
+        again += 1
+        path = folder.with_name(f"{folder.name}-{again}")
+
+
+def _versions() -> dict[str, str | None]:
+    """Versions of what a run's numbers may depend on; None for what is not installed as a package."""
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _portable(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import operator
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ def run(
         seed: instead of the scenario's.
         overrides: `path=value`, applied before validation.
         fabric: "qunetsim" or "direct", instead of the scenario's.
-        out: the run's folder, new or empty; by default a new one under results/runs/.
+        out: the run's folder, new or empty; by default a new one under results/runs/, which the result names.
         write: whether to write the run's folder at all.
         progress: called with simulated seconds done and in all.
         command: the command line, for the manifest.
@@ -82,13 +83,19 @@ def run(
             [f"overrides: got {list(overrides)} with a scenario already loaded: give its file instead"]
         )
     scenario = _changed(scenario, seed, fabric)
-    folder = _folder(scenario, out) if write else None
+    if out is not None and not write:
+        raise ScenarioError([f"out: got {os.fspath(out)!r} together with write=False: leave one of them out"])
+    folder = None if out is None else _checked(Path(out))
+    if write and folder is None:
+        _checked(RUNS / "new")
 
     streams = RandomStreams(scenario.seed)
     with fabric_of(scenario, streams) as carrier:
         world = build(scenario, carrier, streams)
         for step in range(1, _STEPS + 1):
-            world.env.run(until=scenario.duration * step / _STEPS)
+            until_s = scenario.duration * step / _STEPS
+            if until_s > world.env.now:  # the steps of the shortest durations fall together
+                world.env.run(until=until_s)
             if progress is not None:
                 progress(world.env.now, scenario.duration)
         findings = judge(world)
@@ -105,29 +112,47 @@ def run(
     verdicts = tuple(expectation.evaluate(summary, findings.series) for expectation in scenario.expect)
     summary["verdict"] = "pass" if all(verdict.passed for verdict in verdicts) else "fail"
     summary["expect"] = [dataclasses.asdict(verdict) for verdict in verdicts]
-    summary["out"] = None if folder is None else str(folder)
     summary["wall_s"] = round(time.perf_counter() - began, 3)
-    if folder is not None:
-        write_run(folder, scenario, findings, world.recorder, summary, verdicts, command)
+    if write:
+        if folder is None:
+            folder = folder_for(scenario, RUNS, datetime.datetime.now(datetime.UTC))
+        folder = write_run(
+            folder, scenario, findings, world.recorder, summary, verdicts, command, numbered=out is None
+        )
+    summary["out"] = None if folder is None else str(folder)
     return Result(summary, findings, verdicts, folder)
 
 
 def _changed(scenario: Scenario, seed: int | None, fabric: str | None) -> Scenario:
     faults = []
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+    try:
+        number = None if seed is None else operator.index(seed)  # NumPy's integers are welcome
+    except TypeError:
+        number = -1
+    if isinstance(seed, bool) or (number is not None and number < 0):
         faults.append(f"seed: got {seed!r}, expected a whole number, at least 0")
     if fabric not in (None, "qunetsim", "direct"):
         faults.append(f"fabric: got {fabric!r}, expected qunetsim or direct")
     if faults:
         raise ScenarioError(faults)
-    changes = {"seed": seed, "fabric": fabric}
+    changes = {"seed": number, "fabric": fabric}
     return scenario.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
 
-def _folder(scenario: Scenario, out: str | os.PathLike[str] | None) -> Path:
-    if out is None:
-        return folder_for(scenario, RUNS, datetime.datetime.now(datetime.UTC))
-    folder = Path(out)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ScenarioError([f"--out {folder}: exists and is not an empty folder; name a new one"])
+def _checked(folder: Path) -> Path:
+    """A place where the run's folder can come to be: said before the run, not after it."""
+    fault = ""
+    if os.path.lexists(folder):
+        if not folder.is_dir() or any(folder.iterdir()):
+            fault = "exists and is not an empty folder; name a new one"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            fault = "cannot be written to"
+    else:
+        parent = next(place for place in folder.absolute().parents if os.path.lexists(place))
+        if not parent.is_dir():
+            fault = f"cannot be made: {parent} is not a folder"
+        elif not os.access(parent, os.W_OK | os.X_OK):
+            fault = f"cannot be made: {parent} cannot be written to"
+    if fault:
+        raise ScenarioError([f"--out {folder}: {fault}"])
     return folder

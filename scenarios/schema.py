@@ -266,7 +266,7 @@ class Source(Section):
     position: Annotated[Literal["alice", "middle"], Choice(("alice", "middle"))] = Field(
         default="alice", description="where on the fibre it stands"
     )
-    visibility: Fraction = Field(default=0.98, description="of the pairs it emits; 1 is a perfect singlet")
+    visibility: Fraction = Field(default=0.98, description="of the pairs it emits; 1 is a perfect Φ+")
 
 
 class Detector(Section):
@@ -283,10 +283,10 @@ class Detector(Section):
 class Security(Section):
     """How secret and how equal a block's key has to be, and what the proof trusts."""
 
-    epsilon_sec: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] = Field(
+    epsilon_sec: Annotated[float, Quantity(FRACTION, Limits(minimum=1e-30, below=1))] = Field(
         default=1e-10, description="secrecy failure probability, per block"
     )
-    epsilon_cor: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] = Field(
+    epsilon_cor: Annotated[float, Quantity(FRACTION, Limits(minimum=1e-30, below=1))] = Field(
         default=1e-10, description="correctness failure probability, per block"
     )
     proof: Annotated[Literal["trusted", "device-independent"], Choice(("trusted", "device-independent"))] = (
@@ -330,7 +330,8 @@ class Classical(Section):
         default=0.0, description="share of the messages lost at each attempt"
     )
     timeout: Annotated[float, Quantity(TIME, Limits(above=0))] = Field(
-        default=1.0, description="a block that waits longer for a message is given up"
+        default=1.0,
+        description="a block that waits longer than this and its own duration for a message is given up",
     )
 
 
