@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test quick lint bench clean
+.PHONY: run test quick lint docs bench clean
 
 run: .venv/run
 	$(BIN)/evelab run showcase
@@ -19,6 +19,10 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/docs
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 bench: .venv/run
 	$(BIN)/python benchmarks/range.py
@@ -37,4 +41,8 @@ clean:
 
 .venv/dev: .venv/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+.venv/docs: .venv/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	@touch $@

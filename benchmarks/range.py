@@ -1,0 +1,327 @@
+"""How fast the range is, side by side with plain QuNetSim on the same machine in the same run.
+
+    python benchmarks/range.py [--repeats N] [--out DIR]
+
+Prints a table of medians; with --out it also writes the table (benchmark.txt) and a manifest of what was measured where
+(manifest.json). Other work on the machine slows every row: the load before and after is part of the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netsim.fabric.base import Fabric, Frame
+from netsim.fabric.direct import DirectFabric
+from netsim.fabric.qunetsim import QuNetSimFabric
+from netsim.photonics.detector import Receiver
+from netsim.photonics.emitter import Emitter
+from netsim.photonics.train import Train
+from netsim.protocols.bb84 import BB84
+from netsim.random_streams import RandomStreams, random_bits
+from netsim.topology import Site, Topology
+
+HERE = Path(__file__).parent
+EVELAB = Path(sys.executable).with_name("evelab")
+PULSES = 1_000_000
+QUBITS = 1000
+PLAIN_QUBITS = 200  # plain QuNetSim is slow, and slower still with Eve
+FRAMES = 500
+LIMIT_S = 300
+
+# Runs `evelab run ...` up to the moment Alice emits her first train, and says when that was.
+PROBE = """
+import os, sys, time
+from nodes.alice import Alice
+def first(*_):
+    os.write(1, str(time.time()).encode())
+    os._exit(0)
+Alice.emit = first
+from scenarios.cli import main
+sys.argv = ["evelab", "run", "baseline-bb84"]
+main()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: was measured.
+        unit: of the values.
+        values: one for each repeat.
+        goal: the bound that is to be met, None if there is none.
+        at_least: whether the goal is a lower bound.
+    """
+
+    what: str
+    unit: str
+    values: tuple[float, ...]
+    goal: float | None = None
+    at_least: bool = False
+
+    @property
+    def median(self) -> float:
+        """The middle value."""
+        return statistics.median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median meets the goal."""
+        if self.goal is None:
+            return None
+        return self.median >= self.goal if self.at_least else self.median <= self.goal
+
+
+class Eve:
+    """Measures every photon in a random basis and sends on what she found."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def on_photons(self, train: Train, where: slice, receiver: str) -> None:  # noqa: ARG002  the tap's interface
+        """Measure what passes."""
+        settings = random_bits(where.stop - where.start, self._rng) * np.uint8(2)
+        train.measure(where, settings, self._rng)
+
+    def on_frame(self, frame: Frame) -> None:
+        """She lets words pass."""
+
+
+@contextlib.contextmanager
+def network(kind: type[Fabric], *, eve: bool, length_km: float = 0.0) -> Iterator[Fabric]:
+    """Alice, Eve and Bob on one fibre."""
+    sites = [Site("alice", 0.0), Site("eve", length_km / 2), Site("bob", length_km)]
+    streams = RandomStreams(1)
+    with kind(Topology(sites, 0.2, 0.01), streams("fibre")) as fabric:
+        if eve:
+            fabric.attach({"eve": Eve(streams("eve"))})
+        yield fabric
+
+
+def exchange(
+    fabric: Fabric, emitter: Emitter, receiver: Receiver, count: int, rng: np.random.Generator
+) -> None:
+    """BB84 from Alice's random bits to Bob's detections."""
+    protocol = BB84()
+    bits, bases = random_bits(count, rng), random_bits(count, rng)
+    train = emitter.photons(protocol.encode(bases, bits), 0, 0.0)
+    fabric.carry_photons("alice", "bob", train)
+    receiver.detect(train, protocol.bob_angles[protocol.bob_settings(count, rng)], rng)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def pulse_rate(kind: type[Fabric]) -> float:
+    """Dense pulses per second, Eve measuring every one; 10 km, 90 % detectors, dark counts."""
+    rng, receiver = np.random.default_rng(2), Receiver(0.9, 1e-6)
+    with network(kind, eve=True, length_km=10.0) as fabric:
+        exchange(fabric, Emitter(1e9), receiver, PULSES, rng)
+        trains = 5
+        took_s = seconds(
+            lambda: [exchange(fabric, Emitter(1e9), receiver, PULSES, rng) for _ in range(trains)]
+        )
+    return trains * PULSES / took_s
+
+
+def qubit_rate(*, eve: bool) -> float:
+    """Qubits per second, one by one through QuNetSim's hosts."""
+    rng = np.random.default_rng(3)
+    with network(QuNetSimFabric, eve=eve) as fabric:
+        emitter = Emitter(1e6, 1.0, fabric.qubits("alice"))
+        exchange(fabric, emitter, Receiver(), 20, rng)
+        return QUBITS / seconds(lambda: exchange(fabric, emitter, Receiver(), QUBITS, rng))
+
+
+def plain_qubit_rate(*, eve: bool) -> float:
+    """The same through plain QuNetSim, in a process of its own."""
+    command = [sys.executable, str(HERE / "plain_qunetsim.py"), str(PLAIN_QUBITS), *(["eve"] if eve else [])]
+    done = json.loads(run(command).splitlines()[-1])
+    return float(done["qubits"] / done["seconds"])
+
+
+def frame_us(kind: type[Fabric]) -> float:
+    """Microseconds for one classical message of 1000 bytes past Eve."""
+    with network(kind, eve=True) as fabric:
+        data = bytes(1000)
+        fabric.carry_frame("alice", "bob", data)
+        return (
+            1e6 * seconds(lambda: [fabric.carry_frame("alice", "bob", data) for _ in range(FRAMES)]) / FRAMES
+        )
+
+
+def run(command: list[str], folder: str | None = None) -> str:
+    """What a command prints; it and all its children are ended if it does not come to an end."""
+    with subprocess.Popen(  # noqa: S603  our own commands
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=LIMIT_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode not in (0, 3):  # 3: an expectation failed, which is not ours to judge
+        raise SystemExit(f"{' '.join(command[:3])} ... ended with status {process.returncode}")
+    return output
+
+
+def wall_s(*arguments: str) -> float:
+    """Wall time of an evelab command, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return seconds(lambda: run([str(EVELAB), *arguments], folder))
+
+
+def first_event_s() -> float:
+    """From starting `evelab run baseline-bb84` to Alice's first train."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.time()
+        return float(run([sys.executable, "-c", PROBE], folder)) - began
+
+
+def rows(repeats: int) -> list[Row]:
+    """Measure everything; repeats of what is compared take turns."""
+
+    def measured(*works: Callable[[], float]) -> list[tuple[float, ...]]:
+        rounds = [[work() for work in works] for _ in range(repeats)]
+        return [tuple(values) for values in zip(*rounds, strict=True)]
+
+    def ratio(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(a / b for a, b in zip(one, other, strict=True))
+
+    pulses, direct = measured(lambda: pulse_rate(QuNetSimFabric), lambda: pulse_rate(DirectFabric))
+    ours, plain, ours_eve, plain_eve = measured(
+        lambda: qubit_rate(eve=False),
+        lambda: plain_qubit_rate(eve=False),
+        lambda: qubit_rate(eve=True),
+        lambda: plain_qubit_rate(eve=True),
+    )
+    frames, direct_frames = measured(lambda: frame_us(QuNetSimFabric), lambda: frame_us(DirectFabric))
+    usage, first, baseline, showcase = measured(
+        lambda: wall_s("--help"),
+        first_event_s,
+        lambda: wall_s("run", "baseline-bb84"),
+        lambda: wall_s("run", "showcase"),
+    )
+    return [
+        Row("dense pulses, Eve measuring, to detection: QuNetSim fabric", "1/s", pulses, 5e6, at_least=True),
+        Row("dense pulses, Eve measuring, to detection: direct fabric", "1/s", direct),
+        Row("  ratio QuNetSim : direct", "", ratio(pulses, direct)),
+        Row("qubits one by one: EveLab's QuNetSim fabric", "1/s", ours),
+        Row("qubits one by one: plain QuNetSim, EQSN", "1/s", plain),
+        Row("  ratio EveLab : plain", "", ratio(ours, plain)),
+        Row("qubits one by one, Eve measuring: EveLab's QuNetSim fabric", "1/s", ours_eve),
+        Row("qubits one by one, Eve measuring: plain QuNetSim, EQSN", "1/s", plain_eve),
+        Row("  ratio EveLab : plain", "", ratio(ours_eve, plain_eve)),
+        Row("a classical message past Eve: QuNetSim fabric", "µs", frames),
+        Row("a classical message past Eve: direct fabric", "µs", direct_frames),
+        Row("evelab --help", "s", usage),
+        Row("evelab run baseline-bb84: to the first simulated event", "s", first, 3.0),
+        Row("evelab run baseline-bb84: all of it", "s", baseline, 10.0),
+        Row("evelab run showcase: all of it", "s", showcase, 20.0),
+    ]
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [
+        line.split(":", 1)[1].strip()
+        for line in (cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else [])
+        if line.startswith("model name")
+    ]
+    return {
+        "cpu": models[0] if models else platform.processor() or "unknown",
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{
+            name: importlib.metadata.version(name)
+            for name in ("evelab", "numpy", "qunetsim", "eqsn", "simpy")
+        },
+    }
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def table(results: list[Row], header: list[str]) -> str:
+    """The results as plain text."""
+    width = max(len(row.what) for row in results)
+    lines = [*header, "", f"{'':{width}}  {'median':>12}  {'least':>12}  {'most':>12}  unit  goal"]
+    for row in results:
+        cells = "  ".join(f"{number(v):>12}" for v in (row.median, min(row.values), max(row.values)))
+        goal = ""
+        if row.goal is not None:
+            goal = f"{'≥' if row.at_least else '≤'} {number(row.goal)} {'met' if row.met else 'MISSED'}"
+        lines.append(f"{row.what:{width}}  {cells}  {row.unit:4}  {goal}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(description="How fast the range is, beside plain QuNetSim.")
+    parser.add_argument("--repeats", type=int, default=3, help="of each measurement (default 3)")
+    parser.add_argument("--out", type=Path, help="folder for benchmark.txt and manifest.json")
+    arguments = parser.parse_args()
+    here, before = machine(), os.getloadavg()[0]
+    results = rows(max(1, arguments.repeats))
+    after = os.getloadavg()[0]
+    versions = ", ".join(f"{name} {here[name]}" for name in ("python", "numpy", "qunetsim", "eqsn"))
+    text = table(
+        results,
+        [
+            f"{here['cpu']}, {here['cores']} cores; {here['system']}",
+            versions,
+            f"load average {before:.1f} before, {after:.1f} after; medians of {len(results[0].values)}",
+        ],
+    )
+    print(text, end="")
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "benchmark.txt").write_text(text, encoding="utf-8")
+        manifest = {
+            "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": here,
+            "load_average": {"before": before, "after": after},
+            "rows": [
+                dataclasses.asdict(row) | {"what": row.what.strip(), "median": row.median, "met": row.met}
+                for row in results
+            ],
+        }
+        (arguments.out / "manifest.json").write_text(
+            json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
