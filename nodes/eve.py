@@ -135,9 +135,11 @@ class Eve:
 
     def on_photons(self, train: Train, where: slice, receiver: str) -> None:
         """Pulses pass."""
+        impersonating = False
         for window, attack in self._attacks:
-            if isinstance(attack, Impersonate):  # a block is hers as a whole or not at all
-                part = where if window.covers(train.start_s) else slice(0, 0)
+            if isinstance(attack, Impersonate):  # a block is hers as a whole or not at all, and only once
+                part = where if window.covers(train.start_s) and not impersonating else slice(0, 0)
+                impersonating = impersonating or part == where
             else:
                 part = window.pulses(train.start_s, train.rate_hz, where)
             if part.start < part.stop:

@@ -651,3 +651,13 @@ def test_the_range_wires_eve_as_this_file_does():
     with fabric_of(scenario, streams) as fabric:
         world = build(scenario, fabric, streams)
     assert world.eve._attacks == ((Window(0.1, 0.2), InterceptResend(0.3, "random")),)
+
+
+def test_two_impostors_at_once_are_one():
+    """Overlapping impersonations take each block once, and go on taking them while either lasts."""
+    link = Link(
+        authentication=False,
+        attacks=[(Window(0.0, 0.004), Impersonate()), (Window(0.002, 0.008), Impersonate())],
+    ).run(5)
+    assert link.eve.double.blocks == {0, 1, 2, 3}
+    assert all(result.accepted for result in link.alice.results.values())
