@@ -53,8 +53,8 @@ def _knowledge(run: Run) -> Markup:
     if run.asks:
         cells.append(("queries", words.bits(run.summary.eve.known_query_bits), "", ""))
     note = (
-        "As the referee has it, who sees Eve's notebook and the truth: bits of information in her best guess. What pure "
-        "chance would explain counts as nothing."
+        "As the referee has it, who sees Eve's notebook and the truth: bits of information in her best guess; of the final "
+        "key, what amplification left uncovered if that is more. What pure chance would explain counts as nothing."
     )
     heads = ["what Eve knows of", "known", "of", "share"]
     return joined((table(heads, cells, ["", *["number"] * 3]), tag("p", note, class_="muted")))
