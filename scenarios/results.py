@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import datetime
 import errno
 import hashlib
@@ -28,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from netsim.keys.ledger import Ledger
 from nodes.queries import QueryRecord
 from scenarios.expectations import Verdict
 from scenarios.recorder import Event, Metric, Recorder
@@ -205,20 +207,7 @@ def _cell(value: Any) -> Any:
     return repr(float(value)) if isinstance(value, float) else value
 
 
-_LEDGER = (
-    "pulses",
-    "detections",
-    "sifted_bits",
-    "test_bits",
-    "key_bits",
-    "disclosed_parities",
-    "verification_bits",
-    "amplification_bits",
-    "secret_bits",
-    "authentication_spent_bits",
-    "authentication_replenished_bits",
-    "delivered_bits",
-)
+_LEDGER = tuple(field.name for field in dataclasses.fields(Ledger))
 
 
 def _blocks(blocks: Sequence[BlockRow]) -> tuple[list[str], list[list[Any]]]:
