@@ -9,39 +9,46 @@ are the reference) and `Corrector` (Bob). Neither sends anything; a node carries
         bob.receive(alice.answer(questions))
 
 The equality of the keys is for `verification` to check: an even number of errors may hide from every parity.
+Keys of `COMPILED_FROM_BITS` bits or more are handled by the compiled code of `cascade_kernel`, shorter ones by
+`cascade_clear`, which says the same in plain NumPy: from a plan and two keys every message follows, bit for
+bit, whoever computes it.
 
 The schedule
 ------------
-It is deterministic: from a plan and two keys every message follows, bit for bit.
+*Frames.* A key is cut into frames of up to 65536 bits that know nothing of each other. All of them go through
+the following side by side, each at its own pace, and a round carries the questions of all of them, the frames
+in ascending order. So a long key takes as many rounds as its slowest frame.
 
-*Passes.* A pass is an order in which to look at the bits. Pass 0 keeps the given order, in blocks of k1 ≈
-0.9/Q; passes 1 and 2 shuffle all bits, in blocks of k2 ≈ 5/Q and min(4096, n/4); every later pass is one
-block, a random half of the bits. Blocks are consecutive, the last may be short. `plan` has the exact sizes,
-`CascadePlan.order` the permutations.
+*Passes.* A pass is an order in which to look at the bits of a frame, the same for all frames. Pass 0 keeps the
+given order, in blocks of k1 ≈ 0.95/Q; passes 1 and 2 shuffle all bits, in blocks of k2 ≈ 5/Q and 4096; every
+later pass is one block, a random half of the bits. Blocks are consecutive, the last may be short. `plan` has
+the exact sizes, `CascadePlan.frame_order` the permutations. In a message, the positions of a pass run through
+all frames, so that a range is [start, stop) in `CascadePlan.order`.
 
-*Segments.* At every moment an opened pass is cut into segments whose parities Alice has disclosed, and Bob
-knows of each whether his own parity differs (the segment is *odd*). What was disclosed about larger nodes of
-a block's tree follows from its segments, so nothing else needs to be kept, and an odd segment is a smallest
-node known to be odd.
+*Segments.* At every moment the opened passes 0 to 2 are cut into segments whose parities Alice has disclosed,
+and Bob knows of each whether his own parity differs (the segment is *odd*). What was disclosed about larger
+nodes of a block's tree follows from its segments, so nothing else needs to be kept, and an odd segment is a
+smallest node known to be odd. The left half of a segment is as long as the largest power of two below its
+length. A segment is of class c if c is the least number with 2^c ≥ its length.
 
-*Stages.* Pass 0, pass 1, pass 2, then ten half-subsets at once. A stage is opened when no segment is odd, by
-asking for the parity of each of its blocks. If any of the ten subsets comes out odd, ten more follow once
-its errors are mended, up to `SUBSET_STAGES` times; ten even ones end the exchange.
+*Stages.* Pass 0, pass 1, pass 2, then ten half-subsets at once. A stage is opened when no segment and no
+subset is odd, by asking for the parity of each of its blocks. If any of the ten subsets comes out odd, ten more
+follow once its errors are mended (and the old ones are forgotten), up to `SUBSET_STAGES` times; ten even ones
+end the exchange.
 
-*Rounds.* While some segment is odd, a round asks about odd segments: for each, the parity of its left half
-[start, (start + stop) // 2), which splits it in two. The opened passes are ranked by their smallest odd
-segment (of equals the earlier pass first) and taken whole, in that order, until `round_width` questions are
-together. Subset passes wait until no block pass has an odd segment, and then go one at a time, the earliest
-first. In a message, passes stand in rank order, the questions of a pass by ascending start.
+*Rounds.* While some segment is odd, a round asks for the parities of the left halves of odd segments, which
+splits these in two: class by class from the smallest, every class as a whole, until `round_width` questions
+of the frame are together; in the message they stand by class, then pass, then start. While no segment is odd
+but some subset is, the first of these is halved, one question a round, down to one bit; its halves are then
+forgotten.
 
-*Corrections.* After an answer, every bit that stands alone in an odd segment of any pass is flipped, once,
-even if several passes found it; a flip toggles the segment that holds the bit in every opened pass; this
-repeats until no lone odd bit is left.
+*Corrections.* After an answer, every bit known to stand alone in an odd segment is flipped, once, even if
+several passes found it; a flip toggles the segment or subset that holds the bit in every opened pass. A bit
+that was flipped in an earlier round cannot be wrong again: then the answers contradict each other.
 
 Halving only the smallest odd segments discloses least, because two passes then never chase the same error,
-but it crosses the fibre once a step. Filling a round up to n/4096 questions (16 at least) costs
-0.1 % of the disclosed bits and saves a third of the rounds; halving all odd segments at once would cost
-0.7 % and save little more.
+but it crosses the fibre once a step. A `round_width` of 1 in place of 8 would disclose 0.2 to 0.7 % less, in two
+to three times as many rounds.
 
 Sources: Brassard & Salvail, EUROCRYPT '93 (the protocol); Martinez-Mateo, Pacher, Peev, Ciurana & Martin,
 Quantum Inf. Comput. 15, 453 (2015) (powers of two, 4096, half-subsets); Pacher, Grabenweger, Martinez-Mateo
@@ -50,92 +57,23 @@ Quantum Inf. Comput. 15, 453 (2015) (powers of two, 4096, half-subsets); Pacher,
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import MalformedMessage
+from netsim.postprocessing.cascade_clear import ClearAnswers, ClearSearch
+from netsim.postprocessing.cascade_plan import BLOCK_PASSES, PASSES, CascadePlan, plan
 
-BLOCK_PASSES = 3
-SUBSETS_PER_STAGE = 10
-SUBSET_STAGES = 20
-PASSES = BLOCK_PASSES + SUBSETS_PER_STAGE * SUBSET_STAGES
-QBER_RANGE = (0.004, 0.25)
+if TYPE_CHECKING:
+    from netsim.postprocessing.cascade_kernel import CompiledAnswers, CompiledSearch
 
+__all__ = ["BLOCK_PASSES", "PASSES", "CascadePlan", "Corrector", "Questions", "Responder", "plan"]
 
-@dataclass(frozen=True)
-class CascadePlan:
-    """What both sides agree on before the first question; everything in it is public.
-
-    Attributes:
-        n: bits in the block.
-        qber: the estimated error rate the block sizes were made for, after clamping.
-        block_sizes: bits per block in the three block passes.
-        seed: where permutations and subsets come from.
-        round_width: questions after which no further pass joins a round.
-        max_rounds: Bob gives up after so many rounds (an honest exchange needs far fewer).
-    """
-
-    n: int
-    qber: float
-    block_sizes: tuple[int, int, int]
-    seed: int
-    round_width: int
-    max_rounds: int
-
-    def order(self, number: int) -> NDArray[np.int32]:
-        """The bits of a pass in its order: indices into the key.
-
-        Pass 0 is 0..n−1. Passes 1 and 2 are `Generator.permutation(n)`, later ones the ascending indices of
-        the ones among the first n bits (big-endian in each byte) of `Generator.bytes(⌈n/8⌉)`, each from its
-        own `Generator(PCG64(SeedSequence(seed, spawn_key=(number,))))`.
-
-        Args:
-            number: of the pass, 0 ≤ number < PASSES.
-
-        Returns:
-            int32[n], or int32[about n/2] for a subset pass.
-        """
-        if number == 0:
-            return np.arange(self.n, dtype=np.int32)
-        generator = np.random.Generator(
-            np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=(number,)))
-        )
-        if number < BLOCK_PASSES:
-            return generator.permutation(self.n).astype(np.int32)
-        mask = np.frombuffer(generator.bytes((self.n + 7) // 8), dtype=np.uint8)
-        return np.flatnonzero(np.unpackbits(mask, count=self.n)).astype(np.int32)
-
-
-def plan(n: int, qber: float, seed: int) -> CascadePlan:
-    """The plan for a block.
-
-    Block sizes are powers of two: halving comes out even, which saves up to 1 % of the disclosed bits.
-
-    Args:
-        n: bits in the block, at least 0.
-        qber: estimated error rate; clamped into `QBER_RANGE`, so an estimate of 0 is as good as any.
-        seed: public, non-negative.
-
-    Raises:
-        ValueError: for a negative `n` or `seed`, or a `qber` that is not a number.
-    """
-    if n < 0 or seed < 0 or qber != qber:  # noqa: PLR0124  # the one value that differs from itself is NaN
-        raise ValueError(f"a plan needs n >= 0, seed >= 0 and a numeric qber; got {n}, {seed}, {qber}")
-    low, high = QBER_RANGE
-    clamped = min(max(float(qber), low), high)
-    wanted = (_power_of_two(0.9 / clamped), _power_of_two(5 / clamped), min(4096, n // 4))
-    first, second, third = (max(1, min(size, n // 2)) for size in wanted)
-    return CascadePlan(
-        n=n,
-        qber=clamped,
-        block_sizes=(first, second, third),
-        seed=seed,
-        round_width=max(16, n // 4096),
-        max_rounds=1000 + n // 20,
-    )
+COMPILED_FROM_BITS = 4096
+"""Below, NumPy is done before numba would be imported."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +106,8 @@ class Responder:
         self.plan = plan
         self.bits = _key(plan, bits)
         self.disclosed_bits = 0
-        self._prefix_parities: dict[int, NDArray[np.uint8]] = {}
+        self._answers = _answers(plan, bits)
+        self._frame_lengths: dict[int, tuple[int, int]] = {}
 
     def answer(self, questions: Questions) -> NDArray[np.uint8]:
         """The parities asked for.
@@ -180,8 +119,8 @@ class Responder:
             uint8[m] of 0 and 1.
 
         Raises:
-            MalformedMessage: if they are not m non-empty ranges within passes of the plan; nothing is
-                disclosed then.
+            MalformedMessage: if they are not m non-empty ranges, each within a frame of a pass of the plan;
+                nothing is disclosed then.
         """
         passes, starts, stops = (
             _integers(getattr(questions, name), name) for name in ("passes", "starts", "stops")
@@ -193,25 +132,38 @@ class Responder:
             )
         if passes.size and not 0 <= passes.min() <= passes.max() < PASSES:
             raise MalformedMessage(f"passes run from 0 to {PASSES - 1}; got {passes.min()} to {passes.max()}")
-        if ((starts < 0) | (starts >= stops) | (stops > self.plan.n)).any():
-            raise MalformedMessage(f"a range needs 0 <= start < stop <= {self.plan.n}")
-        parities = np.empty(passes.size, dtype=np.uint8)
-        for number in np.flatnonzero(np.bincount(passes)).tolist():
-            prefix = self._prefix_parity(number)
-            here = passes == number
-            if stops[here].max() >= prefix.size:
-                raise MalformedMessage(
-                    f"pass {number} has {prefix.size - 1} bits; got a range up to {stops[here].max()}"
-                )
-            parities[here] = prefix[stops[here]] ^ prefix[starts[here]]
+        if self.plan.n < COMPILED_FROM_BITS:
+            self._check_ranges(passes, starts, stops)
+        parities = self._answers.parities(passes.astype(np.uint8), starts, stops)
+        if parities is None:
+            self._check_ranges(passes, starts, stops)
+            raise MalformedMessage("a range does not lie within a frame of its pass")
         self.disclosed_bits += parities.size
         return parities
 
-    def _prefix_parity(self, number: int) -> NDArray[np.uint8]:
-        """Parities of the first 0, 1, 2, ... bits of a pass."""
-        if number not in self._prefix_parities:
-            self._prefix_parities[number] = _prefix_parity(self.bits[self.plan.order(number)])
-        return self._prefix_parities[number]
+    def _check_ranges(
+        self, passes: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
+    ) -> None:
+        """Refuse what is no range within a frame of its pass, and say what is wrong."""
+        if ((starts < 0) | (starts >= stops) | (stops > self.plan.n)).any():
+            raise MalformedMessage(f"a range needs 0 <= start < stop <= {self.plan.n}")
+        for number in np.unique(passes).tolist():
+            here = passes == number
+            whole, last = self._lengths(number)
+            frames = starts[here] // max(whole, 1)
+            lengths = np.where(frames == self.plan.frames - 1, last, whole)
+            if (stops[here] - frames * whole > lengths).any() or (frames >= self.plan.frames).any():
+                raise MalformedMessage(
+                    f"pass {number} has {self.plan.frames} frames of {whole} bits, {last} in the last; "
+                    "got a range that is not within one"
+                )
+
+    def _lengths(self, number: int) -> tuple[int, int]:
+        """Bits of a pass in a whole frame and in the last."""
+        if number not in self._frame_lengths:
+            order = self.plan.frame_order(number)
+            self._frame_lengths[number] = len(order), int(np.sum(order < self.plan.last_frame_bits))
+        return self._frame_lengths[number]
 
 
 class Corrector:
@@ -222,44 +174,37 @@ class Corrector:
         bits: uint8[n] of 0 and 1; copied.
 
     Attributes:
-        bits: uint8[n], corrected as far as the answers went.
         disclosed_bits: parities received so far.
         rounds: messages answered so far.
-        corrected_bits: bits flipped so far.
-        contradicted: the answers were not the parities of any one key, and Bob stopped asking. Without
-            authentication that is all he can know; with it, it does not happen.
     """
 
     def __init__(self, plan: CascadePlan, bits: NDArray[np.uint8]) -> None:
         self.plan = plan
-        self.bits = _key(plan, bits).copy()
+        self._search = _search(plan, _key(plan, bits))
         self.disclosed_bits = 0
         self.rounds = 0
-        self.corrected_bits = 0
-        self.contradicted = False
-        self._flipped = np.zeros(plan.n, dtype=np.bool_)
-        self._opened: list[_Pass] = []
-        self._stage = 0
-        self._last_stage_even = False
-        self._opening: list[_Pass] = []
-        self._halving: list[tuple[_Pass, NDArray[np.int64]]] = []
-        self._questions: Questions | None = None
+        self._questions = self._message()
+
+    @property
+    def bits(self) -> NDArray[np.uint8]:
+        """uint8[n], corrected as far as the answers went."""
+        return self._search.bits
+
+    @property
+    def corrected_bits(self) -> int:
+        """Bits flipped so far."""
+        return self._search.corrected_bits
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the answers were not the parities of any one key, so that Bob stopped asking.
+
+        Without authentication that is all he can know; with it, it does not happen.
+        """
+        return self._search.contradicted
 
     def questions(self) -> Questions | None:
         """The next message for Alice, the same until it is answered; None when nothing is left to ask."""
-        if self._questions is None and not self.contradicted and self.rounds < self.plan.max_rounds:
-            self._halving = self._odd_segments()
-            if not self._halving:
-                self._open_stage()
-            ranges = [(opened.number, *opened.blocks()) for opened in self._opening]
-            ranges += [(opened.number, *opened.left_halves(odd)) for opened, odd in self._halving]
-            if ranges:
-                numbers, starts, stops = zip(*ranges, strict=True)
-                self._questions = Questions(
-                    passes=np.repeat(np.array(numbers, np.uint8), [len(each) for each in starts]),
-                    starts=np.concatenate(starts),
-                    stops=np.concatenate(stops),
-                )
         return self._questions
 
     def receive(self, parities: NDArray[np.uint8]) -> None:
@@ -275,150 +220,37 @@ class Corrector:
             raise MalformedMessage("an answer came though nothing was asked")
         expected = len(self._questions.starts)
         answers = _integers(parities, "parities")
-        if len(answers) != expected or (expected and not 0 <= answers.min() <= answers.max() <= 1):
+        if len(answers) != expected or not 0 <= answers.min() <= answers.max() <= 1:
             raise MalformedMessage(f"an answer has {expected} parities of 0 or 1; got {len(answers)} values")
-        self._questions = None
         self.disclosed_bits += expected
         self.rounds += 1
-        done = 0
-        for opened in self._opening:
-            done += opened.open(answers[done:])
-        if self._opening:
-            self._last_stage_even = not any(len(opened.odd_starts) for opened in self._opening)
-            self._opened += self._opening
-            self._opening = []
-        for opened, odd in self._halving:
-            opened.halve(odd, answers[done : done + len(odd)])
-            done += len(odd)
-        self._correct()
+        self._search.learn(answers.astype(np.uint8, copy=False))
+        self._questions = self._message()
 
-    def _odd_segments(self) -> list[tuple[_Pass, NDArray[np.int64]]]:
-        """Which odd segments to halve in this round: passes with the starts of their segments."""
-        odd = [opened for opened in self._opened if len(opened.odd_starts)]
-        in_blocks = [opened for opened in odd if opened.number < BLOCK_PASSES]
-        chosen: list[tuple[_Pass, NDArray[np.int64]]] = []
-        questions = 0
-        for opened in sorted(in_blocks, key=_Pass.smallest_odd) or odd[:1]:
-            if questions >= self.plan.round_width:
-                break
-            chosen.append((opened, opened.odd_starts))
-            questions += len(opened.odd_starts)
-        return chosen
-
-    def _open_stage(self) -> None:
-        """Draw the passes of the next stage, if there is one."""
-        if self._stage < BLOCK_PASSES:
-            numbers = range(self._stage, self._stage + 1)
-        elif self._stage > BLOCK_PASSES and self._last_stage_even:
-            return
-        else:
-            first = BLOCK_PASSES + SUBSETS_PER_STAGE * (self._stage - BLOCK_PASSES)
-            numbers = range(first, min(first + SUBSETS_PER_STAGE, PASSES))
-        self._stage += 1
-        drawn = [_Pass(self.plan, number, self.bits) for number in numbers]
-        self._opening = [each for each in drawn if len(each.order)]
-        self._last_stage_even = not self._opening
-
-    def _correct(self) -> None:
-        """Flip every bit known to be wrong, and what becomes known to be wrong by that."""
-        while len(errors := self._lone_odd_bits()):
-            if self._flipped[errors].any():
-                # A bit flipped twice was right by one parity and wrong by another of the same key.
-                self.contradicted = True
-                return
-            self._flipped[errors] = True
-            self.bits[errors] ^= 1
-            self.corrected_bits += len(errors)
-            for opened in self._opened:
-                opened.flip(errors)
-
-    def _lone_odd_bits(self) -> NDArray[np.int32]:
-        """Indices of bits that are alone in an odd segment of some pass, each once."""
-        found = [errors for opened in self._opened if len(errors := opened.lone_odd_bits())]
-        if len(found) > 1:
-            return np.unique(np.concatenate(found))
-        return found[0] if found else np.empty(0, dtype=np.int32)
+    def _message(self) -> Questions | None:
+        """What the search asks, if it may."""
+        passes, starts, stops = self._search.asked
+        if not len(starts) or self.contradicted or self.rounds >= self.plan.max_rounds:
+            return None
+        return Questions(passes, starts, stops)
 
 
-class _Pass:
-    """Bob's view of one pass: his bits in its order, cut into segments of known parity.
+def _answers(plan: CascadePlan, bits: NDArray[np.uint8]) -> ClearAnswers | CompiledAnswers:
+    """Alice's side, by whom it is computed faster."""
+    if plan.n < COMPILED_FROM_BITS:
+        return ClearAnswers(plan, bits)
+    from netsim.postprocessing.cascade_kernel import CompiledAnswers  # noqa: PLC0415  numba takes half a second to import
 
-    Attributes:
-        number: of the pass.
-        order: int32[length], indices into the key.
-        odd_starts: int64[], ascending, where the segments start in which Bob's parity differs from Alice's.
-    """
-
-    def __init__(self, plan: CascadePlan, number: int, bits: NDArray[np.uint8]) -> None:
-        self.number = number
-        self.order = plan.order(number)
-        length = len(self.order)
-        self._bits = bits[self.order]
-        self._position = np.full(plan.n, -1, dtype=np.int32)
-        self._position[self.order] = np.arange(length, dtype=np.int32)
-        size = plan.block_sizes[number] if number < BLOCK_PASSES else max(1, length)
-        self._edges = np.append(np.arange(0, length, size), length)
-        self._odd = np.zeros(length, dtype=np.bool_)
-        self.odd_starts = np.empty(0, dtype=np.int64)
-
-    def blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Starts and stops of the pass's blocks, before it is opened."""
-        return self._edges[:-1], self._edges[1:]
-
-    def left_halves(self, starts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Starts and stops of the left halves of the segments, longer than a bit, that start at `starts`."""
-        return starts, (starts + self._stops(starts)) // 2
-
-    def smallest_odd(self) -> int:
-        """Bits in the smallest odd segment; there must be one."""
-        return int((self._stops(self.odd_starts) - self.odd_starts).min())
-
-    def open(self, answers: NDArray[np.int64]) -> int:
-        """Learn the parities of all blocks from the first of the answers; how many those were."""
-        starts = self._edges[:-1]
-        self._odd[starts] = np.bitwise_xor.reduceat(self._bits, starts) != answers[: len(starts)]
-        self._refresh()
-        return len(starts)
-
-    def halve(self, starts: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
-        """Split odd segments in two: exactly one half of each is odd, and the answers say which."""
-        starts, middles = self.left_halves(starts)
-        # reduceat reads [start, middle), [middle, next start), ...: every other value is a left half.
-        bounds = np.column_stack((starts, middles)).ravel()
-        left_odd = np.bitwise_xor.reduceat(self._bits, bounds)[::2] != answers
-        self._odd[starts] = left_odd
-        self._odd[middles] = ~left_odd
-        self._edges = np.insert(self._edges, self._edges.searchsorted(middles), middles)
-        self._refresh()
-
-    def lone_odd_bits(self) -> NDArray[np.int32]:
-        """Indices into the key of the bits that are an odd segment by themselves."""
-        starts = self.odd_starts
-        lone: NDArray[np.int32] = self.order[starts[self._stops(starts) - starts == 1]]
-        return lone
-
-    def flip(self, errors: NDArray[np.int32]) -> None:
-        """Take over corrections made to distinct bits of the key."""
-        positions = self._position[errors]
-        if self.number >= BLOCK_PASSES:
-            positions = positions[positions >= 0]
-        self._bits[positions] ^= 1
-        segments = self._edges.searchsorted(positions, side="right") - 1
-        np.logical_xor.at(self._odd, self._edges[segments], True)  # several errors may share a segment
-        self._refresh()
-
-    def _stops(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where the segments that start at `starts` stop."""
-        return self._edges[self._edges.searchsorted(starts) + 1]
-
-    def _refresh(self) -> None:
-        """List the odd segments again."""
-        self.odd_starts = self._odd.nonzero()[0]
+    return CompiledAnswers(plan, bits)
 
 
-def _power_of_two(size: float) -> int:
-    """The power of two nearest to a size of at least 1, by ratio."""
-    return int(2 ** round(math.log2(size)))
+def _search(plan: CascadePlan, bits: NDArray[np.uint8]) -> ClearSearch | CompiledSearch:
+    """Bob's side, by whom it is computed faster."""
+    if plan.n < COMPILED_FROM_BITS:
+        return ClearSearch(plan, bits)
+    from netsim.postprocessing.cascade_kernel import CompiledSearch  # noqa: PLC0415  numba takes half a second to import
+
+    return CompiledSearch(plan, bits)
 
 
 def _key(plan: CascadePlan, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -429,14 +261,7 @@ def _key(plan: CascadePlan, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _integers(values: NDArray[np.integer], name: str) -> NDArray[np.int64]:
-    """A received array, if it is a list of integers."""
+    """A received array, if it is a list of integers, as int64."""
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "iu":
         raise MalformedMessage(f"{name} must be a one-dimensional array of integers; got {values!r:.60}")
-    return values.astype(np.int64)
-
-
-def _prefix_parity(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Parity of the first 0, 1, 2, ... n bits: uint8[n + 1]."""
-    prefix = np.zeros(len(bits) + 1, dtype=np.uint8)
-    np.bitwise_xor.accumulate(bits, out=prefix[1:])
-    return prefix
+    return values.astype(np.int64, copy=False)

@@ -132,7 +132,7 @@ def test_frames_end_equal():
 def test_disclosure_stays_near_the_shannon_limit():
     """Over Q = 1–5 % and 65536 bits, f averages at most 1.06, the verification tag included.
 
-    Measured 1.051, and a frame's standard deviation is at most 0.008, so that of the mean of 20 about 0.001:
+    Measured 1.049, and a frame's standard deviation is at most 0.008, so that of the mean of 20 about 0.001:
     a false failure lies eight of them off, below 1e-9. The sample suffices: a true 1.07 lies as far beyond.
     """
     efficiencies = []
