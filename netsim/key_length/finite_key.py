@@ -4,7 +4,13 @@ How leakage is counted. `leak_ec_bits` are the bits that reconciliation disclose
 *without* the verification tag. The tag is paid for by the last term of Tomamichel et al. 2012,
 log2(2/(ε_sec²·ε_cor)) = log2(1/ε_sec²) + log2(2/ε_cor): theirs has ⌈log2(1/ε_cor)⌉ ≤ log2(2/ε_cor) bits. A
 tag longer than that is handed over as `tag_bits`, and what exceeds log2(2/ε_cor) is charged on top. So no
-bit of it is forgotten, and none is paid twice.
+bit of it is forgotten, and none is paid twice. Errors of every kind of round that went into the key, of all
+intensities among them, were corrected, and so are in `leak_ec_bits`.
+
+Fixed and variable length. The published theorems fix the length beforehand, and abort a block whose counts
+are worse than foreseen. Here a bound is evaluated at the counts that a block showed, which is what a theorem
+gives for a protocol that had foreseen just these. A run that chooses each block's length afterwards relies on
+a variable-length proof (Tupkary, Tan & Lütkenhaus, Phys. Rev. Res. 6, 023002 (2024)), which this is not.
 
 A correlator is counted as (same, different): rounds in which the two outcomes were equal, and in which they
 were not, under the pair of polariser angles (Alice's, Bob's) in degrees. E(a, b) is
@@ -16,11 +22,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from netsim.key_length.asymptotic import CHSH_CLASSICAL, binary_entropy, holevo_information
 
 Settings = tuple[float, float]
 Counts = tuple[int, int]
+Term = Literal["detections", "amplification", "statistics", "reconciliation", "epsilon"]
 
 CHSH_SIGNS: Mapping[Settings, int] = {(0.0, 22.5): 1, (0.0, 67.5): -1, (45.0, 22.5): 1, (45.0, 67.5): 1}
 
@@ -39,6 +47,8 @@ class KeyLength:
         leak_ec_bits: what reconciliation disclosed.
         epsilon_bits: the price of ε_sec and ε_cor, verification tag included.
         length: secret bits.
+        statistics_bits: how much of `amplification_bits` is the allowance for statistical fluctuation: what
+            the same formula would have left in, had the observed frequencies been certain.
     """
 
     n: int
@@ -47,6 +57,54 @@ class KeyLength:
     leak_ec_bits: float
     epsilon_bits: float
     length: int
+    statistics_bits: float = 0.0
+
+    @property
+    def terms(self) -> dict[Term, float]:
+        """What is taken from the n bits, term by term: they add up to all that is taken."""
+        return {
+            "amplification": self.amplification_bits - self.statistics_bits,
+            "statistics": self.statistics_bits,
+            "reconciliation": self.leak_ec_bits,
+            "epsilon": self.epsilon_bits,
+        }
+
+    @property
+    def eaten_by(self) -> Term | None:
+        """The term that ate the key where there is none; None where there is a key.
+
+        "detections" where there was nothing to take from. If the frequencies alone would have left a key, the
+        block is too small: the larger of "statistics" and "epsilon". Otherwise no larger block would help:
+        the larger of "amplification" and "reconciliation".
+        """
+        if self.length > 0:
+            return None
+        if self.n == 0:
+            return "detections"
+        too_small = self.n > self.terms["amplification"] + self.leak_ec_bits
+        suspects: tuple[Term, Term] = (
+            ("statistics", "epsilon") if too_small else ("amplification", "reconciliation")
+        )
+        return max(suspects, key=lambda term: self.terms[term])
+
+    @property
+    def account(self) -> str:
+        """The balance in a sentence, with the term that ate the key where there is none."""
+        terms = self.terms
+        taken = ", ".join(f"{name} {bits:.0f}" for name, bits in terms.items())
+        if self.length > 0:
+            return f"{self.length} secret bits of {self.n}; taken away: {taken}"
+        if self.n == 0:
+            return f"no key: there were no detections, and epsilon alone takes {self.epsilon_bits:.0f} bits"
+        remedy = (
+            "a larger block would leave some"
+            if self.eaten_by in {"statistics", "epsilon"}
+            else "no larger block would help"
+        )
+        return (
+            f"no key: {self.eaten_by} ate it ({remedy}); of {self.n} raw bits the terms take "
+            f"{sum(terms.values()):.0f}: {taken}"
+        )
 
 
 def serfling_deviation(n: int, k: int, eps: float) -> float:
@@ -92,14 +150,15 @@ def tomamichel_2012(  # the bound's own six quantities, in its own order
 
     Source: Tomamichel, Lim, Gisin & Renner, Nat. Commun. 3, 634 (2012), equation 2.
     """
-    _check(n, leak_ec_bits, eps_sec, eps_cor)
+    check_block(n, leak_ec_bits, eps_sec, eps_cor)
     if k < 0 or not 0.0 <= qber <= 1.0:
         raise ValueError(f"k must not be negative and 0 <= qber <= 1; got {k} and {qber}")
     phase_error = qber + serfling_deviation(n, k, eps_sec)
     return _key_length(
         n,
         phase_error_bound=min(phase_error, 0.5),
-        amplification_bits=n * _entropy_bound(phase_error),
+        amplification_bits=n * entropy_bound(phase_error),
+        statistics_bits=n * (entropy_bound(phase_error) - entropy_bound(qber)),
         leak_ec_bits=leak_ec_bits,
         epsilon_bits=_epsilon_bits(eps_sec, eps_cor, tag_bits),
     )
@@ -147,24 +206,28 @@ def e91_trusted(
         ValueError: for counts or ε outside their range, or settings that are missing.
     """
     n = sum(key_counts)
-    _check(min(key_counts), leak_ec_bits, eps_sec, eps_cor)
+    check_block(min(key_counts), leak_ec_bits, eps_sec, eps_cor)
     tail = (eps_sec / 8.0) ** 2
     references = (((45.0, 67.5), (0.0, 67.5)), ((0.0, 22.5), (0.0, 67.5)))
-    amplification = phase_errors = 0.0
+    amplification = statistics = phase_errors = 0.0
     for rounds, (plus, minus) in zip(key_counts, references, strict=True):
         if rounds == 0:
             continue
         (e_plus, n_plus), (e_minus, n_minus) = _correlator(correlators, plus), _correlator(correlators, minus)
-        correlator = (e_plus - e_minus) / math.sqrt(2.0)
+        observed = (e_plus - e_minus) / math.sqrt(2.0)
         # Each of a setting's N rounds moves the correlator by ±1/(√2·N): Hoeffding's Σ range² is Σ 2/N.
-        correlator -= math.sqrt((_inverse(n_plus) + _inverse(n_minus)) * math.log(1.0 / tail))
+        correlator = observed - math.sqrt((_inverse(n_plus) + _inverse(n_minus)) * math.log(1.0 / tail))
         phase_error = max(0.0, (1.0 - correlator) / 2.0) + math.sqrt(math.log(1.0 / tail) / (2.0 * rounds))
-        amplification += rounds * _entropy_bound(phase_error)
+        amplification += rounds * entropy_bound(phase_error)
+        # What was never measured is not known for want of statistics, and not because Eve was seen.
+        seen = entropy_bound((1.0 - observed) / 2.0) if n_plus and n_minus else 0.0
+        statistics += rounds * (entropy_bound(phase_error) - seen)
         phase_errors += rounds * min(phase_error, 0.5)
     return _key_length(
         n,
         phase_error_bound=phase_errors / n if n else 0.5,
         amplification_bits=amplification,
+        statistics_bits=statistics,
         leak_ec_bits=leak_ec_bits,
         epsilon_bits=_epsilon_bits(eps_sec, eps_cor, tag_bits),
     )
@@ -234,7 +297,7 @@ def device_independent(
     Raises:
         ValueError: for counts or ε outside their range, or settings that are missing.
     """
-    _check(n, leak_ec_bits, eps_sec, eps_cor)
+    check_block(n, leak_ec_bits, eps_sec, eps_cor)
     # One side of an interval that fails with ε_sec/2 fails with half of that.
     low, _ = chsh_confidence(correlators, eps_sec / 2.0)
     repetition = 5.0 * math.sqrt(n * math.log2(16.0 / eps_sec))
@@ -243,13 +306,18 @@ def device_independent(
         n,
         phase_error_bound=max(0.0, (1.0 - violation) / 2.0),
         amplification_bits=n * holevo_information(low),
+        statistics_bits=n * (holevo_information(low) - holevo_information(chsh(correlators)[0])),
         leak_ec_bits=leak_ec_bits,
         epsilon_bits=_epsilon_bits(eps_sec, eps_cor, tag_bits) + repetition,
     )
 
 
-def _check(n: int, leak_ec_bits: float, eps_sec: float, eps_cor: float) -> None:
-    """Refuse what no block can have."""
+def check_block(n: int, leak_ec_bits: float, eps_sec: float, eps_cor: float) -> None:
+    """Refuse what no block can have.
+
+    Raises:
+        ValueError: for a negative n or leakage, or an ε that does not lie between 0 and 1.
+    """
     if n < 0 or not leak_ec_bits >= 0:
         raise ValueError(f"bits and leakage must not be negative; got {n} and {leak_ec_bits}")
     if not (0.0 < eps_sec < 1.0 and 0.0 < eps_cor < 1.0):
@@ -270,21 +338,45 @@ def _inverse(rounds: int) -> float:
     return 1.0 / rounds if rounds else math.inf
 
 
-def _entropy_bound(error_rate: float) -> float:
+def entropy_bound(error_rate: float) -> float:
     """The largest h(e) for e up to `error_rate`: h below ½, 1 from there on."""
     return 1.0 if error_rate >= 0.5 else binary_entropy(max(error_rate, 0.0))
 
 
 def _epsilon_bits(eps_sec: float, eps_cor: float, tag_bits: int | None) -> float:
     """log2(2/(ε_sec²ε_cor)), and what of a tag exceeds the log2(2/ε_cor) bits in it."""
-    tag_allowance = 1.0 - math.log2(eps_cor)
-    excess = max(0.0, tag_bits - tag_allowance) if tag_bits is not None else 0.0
-    return tag_allowance - 2.0 * math.log2(eps_sec) + excess
+    return verification_bits(eps_cor, tag_bits) - 2.0 * math.log2(eps_sec)
+
+
+def verification_bits(eps_cor: float, tag_bits: int | None) -> float:
+    """What verification costs: log2(2/ε_cor) bits, or those of a tag that is longer."""
+    allowance = 1.0 - math.log2(eps_cor)
+    return allowance if tag_bits is None else max(allowance, float(tag_bits))
+
+
+def secret_bits(n: int, amplification_bits: float, leak_ec_bits: float, epsilon_bits: float) -> int:
+    """⌊n − amplification_bits − leak_ec_bits − epsilon_bits⌋, or 0 where that is negative."""
+    left = n - amplification_bits - leak_ec_bits - epsilon_bits
+    return max(0, math.floor(left)) if math.isfinite(left) else 0
 
 
 def _key_length(
-    n: int, *, phase_error_bound: float, amplification_bits: float, leak_ec_bits: float, epsilon_bits: float
+    n: int,
+    *,
+    phase_error_bound: float,
+    amplification_bits: float,
+    statistics_bits: float,
+    leak_ec_bits: float,
+    epsilon_bits: float,
 ) -> KeyLength:
     """The balance."""
-    length = max(0, math.floor(n - amplification_bits - leak_ec_bits - epsilon_bits))
-    return KeyLength(n, phase_error_bound, amplification_bits, leak_ec_bits, epsilon_bits, length)
+    return KeyLength(
+        n,
+        phase_error_bound,
+        amplification_bits,
+        leak_ec_bits,
+        epsilon_bits,
+        secret_bits(n, amplification_bits, leak_ec_bits, epsilon_bits),
+        # A formula that is already at its worst has nothing left to allow for.
+        max(0.0, statistics_bits),
+    )

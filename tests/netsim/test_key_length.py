@@ -121,6 +121,46 @@ def test_the_verification_tag_is_paid_once():
     assert length(64) == length(None) - 24
 
 
+@pytest.mark.parametrize(
+    ("n", "k", "qber", "leak", "culprit"),
+    [
+        (0, 1000, 0.0, 0, "detections"),
+        (60, 10**9, 0.0, 0, "epsilon"),
+        (2000, 50, 0.01, 200, "statistics"),
+        (2000, 0, 0.0, 200, "statistics"),
+        (10**6, 10**6, 0.2, 500_000, "amplification"),
+        (10**6, 10**6, 0.11, 600_000, "reconciliation"),
+    ],
+)
+def test_the_term_that_ate_the_key_is_named(n, k, qber, leak, culprit):
+    """Where there is no key, the account names what took it, and adds up."""
+    got = tomamichel_2012(n, k, qber, leak, 1e-10, 1e-10)
+    assert (got.length, got.eaten_by) == (0, culprit)
+    assert culprit in got.account
+    assert sum(got.terms.values()) == pytest.approx(
+        got.amplification_bits + got.leak_ec_bits + got.epsilon_bits
+    )
+    assert ("a larger block would leave some" in got.account) == (culprit in {"statistics", "epsilon"})
+
+
+def test_a_key_has_no_culprit():
+    """Where there is key, nothing ate it, and the account states length and terms."""
+    got = tomamichel_2012(10**6, 10**6, 0.025, 185_500, 1e-10, 1e-10)
+    assert got.eaten_by is None
+    assert got.account.startswith(f"{got.length} secret bits of 1000000; taken away: amplification 168661, ")
+
+
+def test_unmeasured_settings_are_a_matter_of_statistics():
+    """E91 without test rounds, with trust and without, lacks statistics; with S = √2 Eve was there."""
+    n = 10**6
+    nothing = dict.fromkeys(ANGLES, (0, 0))
+    assert e91_trusted((n, n), nothing, 0.0, 1e-10, 1e-10).eaten_by == "statistics"
+    intercepted = e91_trusted((n, n), counts(midway, n), 1e6, 1e-10, 1e-10)
+    assert (intercepted.length, intercepted.eaten_by) == (0, "amplification")
+    seen = finite_key.device_independent(n, counts(midway, n), 0.0, 1e-10, 1e-10)
+    assert (seen.length, seen.eaten_by, seen.statistics_bits) == (0, "amplification", 0.0)
+
+
 def test_no_sample_no_key():
     """Without a single compared bit the phase error is unknown, and all is amplified away."""
     got = tomamichel_2012(1000, 0, 0.0, 0, 1e-10, 1e-10)
