@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import networkx as nx
 
+from netsim.photonics.drift import Drift
 from netsim.photonics.fibre import Disturbance, Fibre
+from netsim.photonics.free_space import LossProfile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Topology:
         misalignment: of the whole fibre; it acts in the last stretch, before Bob.
         disturbances: misalignments for a while, there too.
         behind: pairs (host on the fibre, host behind it).
+        drift: of the polarisation, there too.
+        profile: further loss over time, there too; of a way through free space it is all the loss, and the fibre's attenuation 0.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Topology:
         misalignment: float,
         disturbances: Sequence[Disturbance] = (),
         behind: Sequence[tuple[str, str]] = (),
+        drift: Drift | None = None,
+        profile: LossProfile | None = None,
     ) -> None:
         self.graph = nx.Graph()
         stretches = list(itertools.pairwise(sites))
@@ -51,6 +57,8 @@ class Topology:
                 attenuation_db_per_km,
                 misalignment if last else 0.0,
                 tuple(disturbances) if last else (),
+                drift if last else None,
+                profile if last else None,
             )
             self.graph.add_edge(near.name, far.name, fibre=fibre)
         self.graph.add_edges_from(behind)
@@ -83,7 +91,7 @@ class Topology:
         hops = itertools.pairwise(route)
         return sum(self.fibre(*hop).length_km for hop in hops if "fibre" in self.graph.edges[hop])
 
-    def transmittance(self, sender: str, receiver: str) -> float:
-        """Share of the light that the fibre between two hosts lets through."""
+    def transmittance(self, sender: str, receiver: str, at_s: float = 0.0) -> float:
+        """Share of the light that the fibre between two hosts lets through; with a loss profile, at a time."""
         hops = itertools.pairwise(self.route(sender, receiver))
-        return math.prod(self.fibre(*hop).transmittance for hop in hops)
+        return math.prod(self.fibre(*hop).transmittance_at(at_s) for hop in hops)

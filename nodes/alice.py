@@ -26,10 +26,10 @@ from netsim.messages import (
     TranscriptTagged,
     Verification,
 )
+from netsim.photonics.record import Clicks, Record
 from netsim.photonics.train import Train
 from netsim.postprocessing import cascade, privacy_amplification, verification
-from netsim.protocols.bb84 import BB84
-from netsim.protocols.protocol import Record
+from netsim.protocols.protocol import Kept, Revealed
 from netsim.random_streams import random_bits
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.party import Party
@@ -72,14 +72,17 @@ class Alice(Party):
     def emit(self, block: int) -> Train:
         """Prepare a block's light, and remember what it is; of pairs, keep one half."""
         link, protocol = self.link, self.link.protocol
-        if isinstance(protocol, BB84):
-            bits = random_bits(link.block_pulses, self.post.random("bits"))
-            bases = random_bits(link.block_pulses, self.post.random("bases"))
-            self.keep(block, Record(bases, bits, np.ones(link.block_pulses, dtype=np.bool_)))
-            return link.emitter.photons(protocol.encode(bases, bits), block, self.env.now)
-        mine, bobs = link.emitter.pairs(link.block_pulses, block, self.env.now, self.post.random("source"))
-        self.env.process(self._keep(mine))
-        return bobs
+        if protocol.entangled:
+            mine, bobs = link.emitter.pairs(
+                link.block_pulses, block, self.env.now, self.post.random("source")
+            )
+            self.env.process(self._keep(mine))
+            return bobs
+        light, record = link.emitter.prepare(
+            protocol.states, protocol.alice_choice, link.block_pulses, block, self.env.now, self.post.random
+        )
+        self.keep(block, record)
+        return light
 
     def _keep(self, mine: Train) -> Generator[simpy.Event, Any, None]:
         yield self.env.timeout(mine.duration_s)
@@ -87,8 +90,7 @@ class Alice(Party):
 
     def on_train(self, train: Train) -> None:
         """Measure her halves of the pairs."""
-        settings = self.link.protocol.alice_settings(len(train), self.post.random("settings"))
-        self.keep(train.block, self.measure(train, settings, self.link.protocol.alice_angles))
+        self.keep(train.block, self.measure(train, self.link.protocol.alice_choice))
 
     def keep(self, block: int, record: Record) -> None:
         """Remember settings and outcomes of a block until Bob's detections come."""
@@ -110,25 +112,41 @@ class Alice(Party):
 
         # Sift: keep what both measured alike.
         detections = yield from session.receive(Detections)
-        record: Record = yield self._record_of(session.block)
+        record: Record = yield from session.wait(self._record_of(session.block))
         del self._records[session.block]
         slots = self.announced_slots(detections)
-        both = record.clicked[slots]
-        slots, theirs = slots[both], detections.settings[both]
-        settings, outcomes = record.settings[slots], record.outcomes[slots]
+        if isinstance(record, Clicks):
+            result.monitors = record.monitors
+        mine = record.rounds(slots)
+        both, theirs = mine.held, detections.settings[mine.held]
+        settings, outcomes, hers = mine.settings[both], mine.outcomes[both], mine.intensities[both]
+        sent = protocol.sent(hers, self.told_intensities(detections)[both])
         key_rounds = protocol.key_rounds(settings, theirs)
 
         # Reveal a random sample and estimate the errors.
         revealed = protocol.reveal(settings, theirs, link.test_fraction, random("sample"))
         seed = int(random("reconciliation").integers(2**62))
         session.send(
-            Sifting(both.astype(np.uint8), settings, revealed.astype(np.uint8), outcomes[revealed], seed)
+            Sifting(
+                both.astype(np.uint8),
+                settings,
+                hers if protocol.alice_intensities > 1 else hers[:0],
+                revealed.astype(np.uint8),
+                outcomes[revealed],
+                seed,
+            )
         )
         sample = yield from session.receive(Sample)
         kept = key_rounds & ~revealed
         result.sifted_key = key = outcomes[kept]
-        self.account_sifting(result, len(slots), key_rounds, revealed)
-        self.estimate(result, settings[revealed], theirs[revealed], outcomes[revealed], sample.outcomes)
+        self.account_sifting(result, len(settings), key_rounds, revealed)
+        self.count_intensities(result, sent, key_rounds, settings)
+        self.estimate(
+            result,
+            Revealed(
+                settings[revealed], theirs[revealed], outcomes[revealed], sample.outcomes, sent[revealed]
+            ),
+        )
 
         # Reconcile: answer Bob's questions until he has no more; then compare hashes.
         responder = cascade.Responder(cascade.plan(len(key), self.qber_of(result), seed), key)
@@ -139,12 +157,13 @@ class Alice(Party):
             message = yield from session.receive(ParityQuestions, Verification)
         assert isinstance(message, Verification)  # noqa: S101  nothing else is received here
         ledger.disclosed_parities = responder.disclosed_bits
-        ledger.verification_bits = 8 * len(message.tag)
+        self.account_verification(ledger, message.corrected, 8 * len(message.tag))
         if not self._verified(key, message):
             raise AbortBlock("verification")
+        rounds = Kept(settings[kept], sent[kept], self.told_corrections(message, sent[kept]))
 
         # Amplify: as much as the bound allows, through a random Toeplitz matrix.
-        length = self.key_length(result, settings[kept])
+        length = self.key_length(result, rounds)
         toeplitz_seed = random_bits(
             privacy_amplification.seed_length(len(key), length), random("amplification")
         )

@@ -24,9 +24,10 @@ from netsim.messages import (
     TranscriptTagged,
     Verification,
 )
+from netsim.photonics.record import Clicks
 from netsim.photonics.train import Train
 from netsim.postprocessing import cascade, privacy_amplification, verification
-from netsim.protocols.protocol import Record
+from netsim.protocols.protocol import Kept, Revealed
 from nodes.kme import ADDRESSES
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.party import Party
@@ -49,50 +50,55 @@ class Bob(Party):
 
     def on_train(self, train: Train) -> None:
         """A train's last pulse has arrived: measure it, and post-process while the next one flies."""
-        settings = self.link.protocol.bob_settings(len(train), self.post.random("settings"))
-        record = self.measure(train, settings, self.link.protocol.bob_angles)
-        self.env.process(self.distil(train.block, train.start_s, record))
+        clicks = self.measure(train, self.link.protocol.bob_choice)
+        self.env.process(self.distil(train.block, train.start_s, clicks))
 
     def expect(self, block: int) -> None:
         """This block comes: messages about it are welcome."""
         self._next_block = max(self._next_block, block + 1)
 
-    def distil(self, block: int, start_s: float, record: Record) -> Generator[simpy.Event, Any, None]:
+    def distil(self, block: int, start_s: float, clicks: Clicks) -> Generator[simpy.Event, Any, None]:
         """From light to key: one block."""
 
         def steps(session: Session, result: BlockResult) -> Generator[simpy.Event, Any, None]:
-            yield from self._steps(session, result, record)
+            yield from self._steps(session, result, clicks)
 
         self.expect(block)
         result = BlockResult(block, start_s, Ledger(pulses=self.link.block_pulses))
         yield from self.converse(steps, self.session(block), result)
 
     def _steps(
-        self, session: Session, result: BlockResult, record: Record
+        self, session: Session, result: BlockResult, clicks: Clicks
     ) -> Generator[simpy.Event, Any, None]:
-        link, protocol, ledger, random = self.link, self.link.protocol, result.ledger, self.post.random
+        protocol, ledger = self.link.protocol, result.ledger
 
         # Hear of the block, and announce what was detected and how it was measured.
         start = yield from session.receive(BlockStart)
         session.tags = tags = self._pads(start, ledger)
         tags.heard(start.encode())
-        slots = np.flatnonzero(record.clicked)
-        settings = record.settings[slots]
-        session.send(Detections(record.clicked.astype(np.uint8), settings))
+        slots, settings, result.monitors = clicks.slots, clicks.settings, clicks.monitors
+        announced = Detections(slots, settings, clicks.intensities)
+        session.send(announced)
 
         # Sift: keep what both measured alike.
         sifting = yield from session.receive(Sifting)
         both = self._announced_rounds(sifting, len(slots))
-        slots, settings, theirs = slots[both], settings[both], sifting.settings
-        outcomes = record.outcomes[slots]
+        settings, theirs, outcomes = settings[both], sifting.settings, clicks.outcomes[both]
+        sent = protocol.sent(sifting.intensities, self.told_intensities(announced)[both])
         key_rounds = protocol.key_rounds(theirs, settings)
         revealed = sifting.revealed.astype(np.bool_)
 
         # Reveal the same sample and estimate the errors.
         session.send(Sample(outcomes[revealed]))
         kept = key_rounds & ~revealed
-        self.account_sifting(result, len(slots), key_rounds, revealed)
-        self.estimate(result, theirs[revealed], settings[revealed], sifting.outcomes, outcomes[revealed])
+        self.account_sifting(result, len(settings), key_rounds, revealed)
+        self.count_intensities(result, sent, key_rounds, theirs)
+        self.estimate(
+            result,
+            Revealed(
+                theirs[revealed], settings[revealed], sifting.outcomes, outcomes[revealed], sent[revealed]
+            ),
+        )
 
         # Reconcile: ask for parities until no odd block is left; then send a hash of the result.
         corrector = cascade.Corrector(
@@ -105,14 +111,13 @@ class Bob(Party):
             self._correct(corrector, answer)
         key = corrector.bits
         result.sifted_key, result.corrected_bits = key, corrector.corrected_bits
-        hash_key = random("verification").bytes(verification.KEY_BYTES)
-        tag_bits = verification.tag_length(len(key), link.security.eps_cor)
-        session.send(Verification(hash_key, verification.tag(key, hash_key, tag_bits)))
-        ledger.disclosed_parities, ledger.verification_bits = corrector.disclosed_bits, tag_bits
+        found = self.corrections(sent[kept], key != outcomes[kept])
+        self._verify(session, ledger, key, found)
+        ledger.disclosed_parities = corrector.disclosed_bits
 
         # Amplify as Alice announces.
         announcement = yield from session.receive(Amplification)
-        length = self.key_length(result, theirs[kept])
+        length = self.key_length(result, Kept(theirs[kept], sent[kept], found))
         if not self._sound(announcement, len(key), length):
             raise AbortBlock("malformed_message")
         final = privacy_amplification.toeplitz(key, announcement.seed, length)
@@ -137,6 +142,15 @@ class Bob(Party):
         if not tags.acceptance_fits(accepted.tag):
             raise AbortBlock("authentication")
         self._may_issue(announcement.reverse_address, reverse)
+
+    def _verify(
+        self, session: Session, ledger: Ledger, key: NDArray[np.uint8], found: NDArray[np.int64]
+    ) -> None:
+        """Send a hash of the key, and what was found in it."""
+        hash_key = self.post.random("verification").bytes(verification.KEY_BYTES)
+        tag_bits = verification.tag_length(len(key), self.link.security.eps_cor)
+        session.send(Verification(hash_key, verification.tag(key, hash_key, tag_bits), found))
+        self.account_verification(ledger, found, tag_bits)
 
     def _store(
         self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult
@@ -168,13 +182,15 @@ class Bob(Party):
         return tags
 
     def _announced_rounds(self, sifting: Sifting, clicks: int) -> NDArray[np.bool_]:
-        both = sifting.clicked.astype(np.bool_)
-        rounds = int(np.sum(both))
+        both, protocol = sifting.clicked.astype(np.bool_), self.link.protocol
+        rounds, kinds = int(np.sum(both)), protocol.alice_intensities
         fits = (
             len(both) == clicks
             and len(sifting.settings) == len(sifting.revealed) == rounds
             and len(sifting.outcomes) == int(np.sum(sifting.revealed))
-            and bool(np.all(sifting.settings < len(self.link.protocol.alice_angles)))
+            and bool(np.all(sifting.settings < len(protocol.alice_angles)))
+            and len(sifting.intensities) == (rounds if kinds > 1 else 0)
+            and bool(np.all(sifting.intensities < kinds))
             and sifting.reconciliation_seed >= 0
         )
         if not fits:

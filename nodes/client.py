@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Generator
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ class Workload:
         budget: queries in all; None for any number.
         patience_s: how long a query waits for key.
         timeout_s: an answer later than this after sending is lost.
+        until_s: it asks no more from then on.
     """
 
     arrivals: Literal["poisson", "periodic"]
@@ -38,6 +40,7 @@ class Workload:
     budget: int | None
     patience_s: float
     timeout_s: float
+    until_s: float = math.inf
 
 
 class Client:
@@ -91,6 +94,8 @@ class Client:
             yield self._env.timeout(
                 self._rng.exponential(mean_s) if self._workload.arrivals == "poisson" else mean_s
             )
+            if self._env.now >= self._workload.until_s:
+                return
             which = int(self._rng.integers(len(self._questions)))
             plaintext = fixed_point.encode(self._questions[which])
             query = QueryRecord(

@@ -17,8 +17,8 @@ from netsim.errors import KeyExhausted, MalformedMessage, SealBroken
 from netsim.fabric.base import Frame
 from netsim.keys.one_time_pad import seal, unseal
 from netsim.messages import Answer, Envelope, Query, decode
+from netsim.photonics.record import Clicks
 from netsim.photonics.train import Train
-from netsim.protocols.protocol import Record
 from nodes.alice import Alice
 from nodes.bob import Bob
 from nodes.kme import KeyManager
@@ -49,7 +49,7 @@ class Double:
         self._behind = behind
         self._blocks: set[int] = set()
         self._light: Train | None = None
-        self._caught: Record | None = None
+        self._caught: list[tuple[int, Clicks]] = []
         self.read: Callable[[int, int, bytes], None] = lambda *_: None
 
     @property
@@ -65,38 +65,33 @@ class Double:
         catcher = self.as_bob if receiver == "bob" else self.as_alice
         if where.start == 0:
             self._begin(train, receiver)
-        assert self._caught is not None  # noqa: S101  begun with the first parcel
-        assert self._light is not None  # noqa: S101  likewise
+        assert self._light is not None  # noqa: S101  begun with the first parcel
         protocol = catcher.link.protocol
-        angles = protocol.bob_angles if receiver == "bob" else protocol.alice_angles
-        found = catcher.measure(train, self._caught.settings[where], angles, where)
-        self._caught.outcomes[where], self._caught.clicked[where] = found.outcomes, found.clicked
+        choice = protocol.bob_choice if receiver == "bob" else protocol.alice_choice
+        self._caught.append((where.start, catcher.measure(train, choice, where)))
         train.replace(where, self._light)
         if where.stop == len(train):
-            self._env.process(self._finish(train, receiver, self._caught))
+            self._env.process(self._finish(train, receiver, _together(self._caught)))
+            self._caught = []
 
     def _begin(self, train: Train, receiver: str) -> None:
         count, block = len(train), train.block
         self._blocks.add(block)
         self.as_bob.expect(block)
-        protocol = self.as_bob.link.protocol
         if receiver == "bob":
-            settings = protocol.bob_settings(count, self.as_bob.post.random("settings"))
             self._light = self.as_alice.emit(block)
             self._light.lose(slice(0, count), self._behind, self.as_alice.post.random("loss"))
         else:
-            settings = protocol.alice_settings(count, self.as_alice.post.random("settings"))
             emitter, rng = self.as_alice.link.emitter, self.as_alice.post.random("source")
             self._light, kept = emitter.pairs(count, block, self._env.now, rng)
             self._env.process(self._keep(kept))
-        self._caught = Record(settings, np.zeros(count, dtype=np.uint8), np.zeros(count, dtype=np.bool_))
         self._env.process(self.as_alice.distil(block))
 
     def _keep(self, kept: Train) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(kept.duration_s)
         self.as_bob.on_train(kept)
 
-    def _finish(self, train: Train, receiver: str, caught: Record) -> Generator[simpy.Event, Any, None]:
+    def _finish(self, train: Train, receiver: str, caught: Clicks) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(train.duration_s)
         if receiver == "bob":
             yield from self.as_bob.distil(train.block, train.start_s, caught)
@@ -143,3 +138,12 @@ class Double:
         blank = dataclasses.replace(message, key_id=fresh.key_id.bytes, sealed=b"")
         sealed = seal(plaintext, blank.header(), fresh.bits, mac)
         return dataclasses.replace(envelope, body=dataclasses.replace(blank, sealed=sealed).encode())
+
+
+def _together(parcels: list[tuple[int, Clicks]]) -> Clicks:
+    """What was caught of a train that came in parcels; her instruments are nobody's telemetry."""
+    return Clicks(
+        np.concatenate([clicks.slots + start for start, clicks in parcels]),
+        np.concatenate([clicks.settings for _, clicks in parcels]),
+        np.concatenate([clicks.outcomes for _, clicks in parcels]),
+    )

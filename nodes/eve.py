@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -13,14 +14,32 @@ from numpy.typing import NDArray
 from netsim.errors import MalformedMessage
 from netsim.fabric.base import Frame
 from netsim.messages import Amplification, Detections, Envelope, Message, Sifting, decode, kind_of
-from netsim.photonics.train import NO_PHOTON, Train
+from netsim.photonics.bell import Heralds
+from netsim.photonics.light import BORN, GUESS_0, GUESS_1, NOTHING, OPPOSITE, STATES
+from netsim.photonics.train import NO_PHOTON, Notes, Train, Written
 from netsim.postprocessing import privacy_amplification
 from netsim.protocols.protocol import Protocol
 from netsim.random_streams import RandomStreams, random_bits
 from netsim.window import Window
 from nodes.attacks.action import Action
 from nodes.attacks.classical import Impersonate
+from nodes.attacks.surroundings import Surroundings
+from nodes.charlie import Bench
 from nodes.double import Double
+
+
+def _bit_0() -> NDArray[np.float64]:
+    """float64[note, axis]: how likely bit 0 is, seen from a note, once the axis is announced."""
+    table = np.full((256, STATES), 0.5)
+    table[:STATES] = BORN
+    table[GUESS_0], table[GUESS_1] = 0.6, 0.4  # better than a coin, and worse than any state she holds
+    return table
+
+
+UNSURE = 3
+"""Kind of a guess that rests on nothing."""
+
+_BIT_0 = _bit_0()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,31 +48,55 @@ class Guess:
 
     Attributes:
         bits: uint8[n], her best guess of each bit; a coin where she knows nothing.
-        relation: uint8[n], how her setting lay to the key's: 0 same axis, 1 at 45° on the sphere, 2 at 90°, 3 not measured.
+        kind: int16[n], what it rests on: 4 times the number of her notes, plus how the state she noted lies to the key's axis (0 along
+            it, 1 at 45° on the sphere); UNSURE where it rests on nothing.
     """
 
     bits: NDArray[np.uint8]
-    relation: NDArray[np.uint8]
+    kind: NDArray[np.int16]
 
 
 class Notebook:
     """What Eve wrote down: her measurements, what was said in public about those blocks, queries she read."""
 
     def __init__(self) -> None:
-        self._measured: dict[int, list[tuple[slice, NDArray[np.uint8], NDArray[np.int8]]]] = {}
+        self._notes: dict[int, list[Notes]] = {}
         self._heard: dict[int, dict[str, Message]] = {}
+        self.bounds: dict[int, float] = {}
         self.queries: dict[tuple[int, int], bytes] = {}
+        self.traffic: collections.Counter[tuple[str, str, int]] = collections.Counter()
+
+    def note(self, block: int, notes: Notes) -> None:
+        """Notes about pulses of a block."""
+        self._notes.setdefault(block, []).append(notes)
 
     def measured(
         self, block: int, where: slice, settings: NDArray[np.uint8], outcomes: NDArray[np.int8]
     ) -> None:
-        """Pulses `where` of a block, measured at these angles, gave these outcomes."""
-        self._measured.setdefault(block, []).append((where, settings, outcomes))
+        """Pulses `where` of a block, measured at these settings, gave these outcomes."""
+        found = np.where(outcomes == 1, OPPOSITE[settings], settings)
+        found[outcomes == NO_PHOTON] = NOTHING
+        self.note(block, Written(where.start, found))
+
+    def overheard(self, kind: str, client: str, length_bytes: int) -> None:
+        """An envelope of a query or an answer went by."""
+        self.traffic[kind, client, length_bytes] += 1
+
+    def bound(self, block: int, bits_per_bit: float) -> None:
+        """She may learn up to so much more per sifted bit by measuring what she kept all together."""
+        if bits_per_bit:
+            self.bounds[block] = self.bounds.get(block, 0.0) + bits_per_bit
+
+    def forget(self, block: int) -> None:
+        """The block is over and judged."""
+        self._notes.pop(block, None)
+        self._heard.pop(block, None)
+        self.bounds.pop(block, None)
 
     def heard(self, envelope: Envelope) -> None:
         """Something was said about a block; it is worth noting if she measured some of it."""
         block = envelope.session
-        if block in self._measured and kind_of(envelope.body) in ("detections", "sifting", "amplification"):
+        if block in self._notes and kind_of(envelope.body) in ("detections", "sifting", "amplification"):
             try:
                 message = decode(envelope.body)
             except MalformedMessage:
@@ -62,8 +105,8 @@ class Notebook:
 
     @property
     def blocks(self) -> tuple[int, ...]:
-        """The blocks she measured some of."""
-        return tuple(self._measured)
+        """The blocks she noted something about."""
+        return tuple(self._notes)
 
     def guess_sifted(self, block: int, protocol: Protocol, rng: np.random.Generator) -> Guess | None:
         """Her best guess of the sifted key; None if sifting was never announced."""
@@ -72,24 +115,22 @@ class Notebook:
         if not isinstance(detections, Detections) or not isinstance(sifting, Sifting):
             return None
         both = sifting.clicked.astype(np.bool_)
-        slots = np.flatnonzero(detections.clicked)[both]
+        if len(both) != len(detections.slots) or len(sifting.settings) != int(np.sum(both)):
+            return None
         kept = protocol.key_rounds(sifting.settings, detections.settings[both]) & ~sifting.revealed.astype(
             np.bool_
         )
-        slots, angles = slots[kept], protocol.alice_angles[sifting.settings[kept]]
+        slots, axes = detections.slots[both][kept], protocol.alice_angles[sifting.settings[kept]]
 
-        mine = np.zeros(len(detections.clicked), dtype=np.uint8)
-        found = np.full(len(detections.clicked), NO_PHOTON, dtype=np.int8)
-        for where, settings, outcomes in self._measured[block]:
-            mine[where], found[where] = settings, outcomes
-        turn = (angles - mine[slots]) & 7
-        relation = np.minimum(turn, 8 - turn)
-        bits = random_bits(len(slots), rng)
-        known = (found[slots] != NO_PHOTON) & (relation != 2)
-        bits[known] = found[slots][known] ^ (relation[known] > 2)
-        distance = np.where(relation > 2, 4 - relation, relation).astype(np.uint8)
-        distance[found[slots] == NO_PHOTON] = 3
-        return Guess(bits, distance)
+        bits, kind = random_bits(len(slots), rng), np.full(len(slots), UNSURE, dtype=np.int16)
+        certainty = np.zeros(len(slots))
+        for number, notes in enumerate(self._notes[block]):
+            zero = _BIT_0[notes.at(slots), axes]
+            better = np.flatnonzero(np.abs(zero - 0.5) > certainty + 1e-9)
+            certainty[better] = np.abs(zero[better] - 0.5)
+            bits[better] = zero[better] < 0.5
+            kind[better] = 4 * number + (certainty[better] < 0.5)
+        return Guess(bits, kind)
 
     def guess_final(self, block: int, sifted: Guess) -> NDArray[np.uint8] | None:
         """Her guess of the final key: her guess of the sifted one through the announced Toeplitz matrix."""
@@ -111,6 +152,7 @@ class Eve:
         streams: named randomness.
         inject: puts an envelope on the channel from her to Bob's site.
         double: her two faces, for impersonation.
+        knows: the link as its enemy knows it.
     """
 
     def __init__(
@@ -120,12 +162,14 @@ class Eve:
         streams: RandomStreams,
         inject: Callable[[Envelope], None],
         double: Double,
+        knows: Surroundings,
     ) -> None:
         self._env = env
         self._attacks = tuple(attacks)
         self._streams = streams
         self._inject = inject
         self.double = double
+        self.knows = knows
         double.read = self._read
         self.notebook = Notebook()
 
@@ -144,6 +188,17 @@ class Eve:
                 part = window.pulses(train.start_s, train.rate_hz, where)
             if part.start < part.stop:
                 attack.on_photons(self, train, part, receiver)
+                share = (part.stop - part.start) / len(train)
+                self.notebook.bound(train.block, share * attack.holevo_bits_per_bit(self.knows))
+
+    def on_relay(self, bench: Bench, one: Train, other: Train) -> Heralds | None:
+        """Both trains of a block have reached the relay: what it is to announce if it is hers, None if it is not."""
+        for window, attack in self._attacks:
+            if window.covers(one.start_s):
+                heralds = attack.on_relay(self, bench, one, other)
+                if heralds is not None:
+                    return heralds
+        return None
 
     def on_frame(self, frame: Frame) -> None:
         """A message passes."""

@@ -9,14 +9,18 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from netsim.key_length.finite_key import KeyLength
 from netsim.keys.ledger import Ledger
 from netsim.messages import Envelope
 from netsim.photonics.detector import Receiver
 from netsim.photonics.emitter import Emitter
+from netsim.photonics.record import Monitors
 from netsim.protocols.estimate import Estimate
 from netsim.protocols.protocol import AbortThresholds, Protocol, Security
 from netsim.random_streams import RandomStreams
+from nodes.alarm import SequentialAlarm
 from nodes.kme import KeyManager
+from nodes.monitors import Entrance
 from nodes.observer import Observer
 from nodes.session import TagKeys
 
@@ -26,7 +30,7 @@ class LinkParameters:
     """What both parties have agreed on.
 
     Attributes:
-        protocol: BB84 or E91.
+        protocol: BB84, E91 or one of their kin.
         block_pulses: pulses, or pairs, in a block.
         emitter: the source.
         receiver: the detectors, the same at both ends.
@@ -67,7 +71,10 @@ class BlockResult:
         ledger: its bits.
         rounds: messages Bob asked in reconciliation.
         corrected_bits: errors that reconciliation found (Bob's side).
-        phase_error_bound: what the key length assumed.
+        detected: detections at each intensity.
+        sifted: of those with matching settings, at each setting and intensity.
+        monitors: what this side's instruments said; None where it has none.
+        bound: the key length with its terms, once computed.
         eps_auth: bound on the probability of a forgery that went unnoticed.
         key: uint8[n], the final key (for the referee; nodes do not read it again).
         sifted_key: uint8[n], the key before amplification; Bob's after its errors are corrected (for the referee).
@@ -82,12 +89,19 @@ class BlockResult:
     estimate: Estimate | None = None
     rounds: int = 0
     corrected_bits: int = 0
-    phase_error_bound: float | None = None
+    detected: tuple[int, ...] = ()
+    sifted: tuple[tuple[int, ...], ...] = ()
+    monitors: Monitors | None = None
+    bound: KeyLength | None = None
     eps_auth: float = 1.0
     key: NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty(0, np.uint8), repr=False)
     sifted_key: NDArray[np.uint8] = dataclasses.field(
         default_factory=lambda: np.empty(0, np.uint8), repr=False
     )
+
+    def forget_bits(self) -> None:
+        """Let go of the bits; what was counted stays."""
+        self.key = self.sifted_key = np.empty(0, np.uint8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +118,8 @@ class Post:
         streams: named randomness; the party prefixes its `role`.
         role: prefix of its random streams.
         observer: who keeps the record.
+        alarm: watches the telemetry; None where nothing does.
+        entrance: of this side's source, where a power monitor watches it.
     """
 
     env: simpy.Environment
@@ -115,6 +131,8 @@ class Post:
     streams: RandomStreams
     role: str
     observer: Observer
+    alarm: SequentialAlarm | None = None
+    entrance: Entrance | None = None
 
     def random(self, purpose: str) -> np.random.Generator:
         """The party's randomness for one purpose."""

@@ -9,11 +9,15 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from netsim.messages import Abort, Amplification, Detections
-from netsim.photonics.train import Train
-from netsim.protocols.protocol import Record
+from netsim.keys.ledger import Ledger
+from netsim.messages import Abort, Amplification, Detections, Verification
+from netsim.photonics.record import Clicks
+from netsim.photonics.train import Choice, Train
+from netsim.protocols.protocol import Kept, Revealed
 from nodes.link import BlockResult, LinkParameters, Post
+from nodes.monitors import counters
 from nodes.session import AbortBlock, Session
+from nodes.telemetry import Telemetry
 
 
 class Party:
@@ -71,16 +75,15 @@ class Party:
             reason=result.reason,
         )
 
-    def measure(
-        self, train: Train, settings: NDArray[np.uint8], angles: NDArray[np.uint8], where: slice | None = None
-    ) -> Record:
-        """Detect a train, or a part of it, with the given settings. uint8[m] indices into `angles`."""
-        clicks = self.link.receiver.detect(train, angles[settings], self.post.random("detector"), where)
-        outcomes = np.zeros(len(settings), dtype=np.uint8)
-        outcomes[clicks.slots] = clicks.outcomes
-        clicked = np.full(len(settings), self.link.protocol.keeps_lost)
-        clicked[clicks.slots] = True
-        return Record(settings, outcomes, clicked)
+    def measure(self, train: Train, choice: Choice, where: slice | None = None) -> Clicks:
+        """Detect a train, or a part of it."""
+        return self.link.receiver.detect(
+            train,
+            choice,
+            self.post.random("detector"),
+            where,
+            keep_lost=self.link.protocol.keeps_lost,
+        )
 
     def announced_slots(self, detections: Detections) -> NDArray[np.int64]:
         """Which slots a message of detections names.
@@ -88,15 +91,23 @@ class Party:
         Raises:
             AbortBlock: the message does not fit this link.
         """
-        slots = np.flatnonzero(detections.clicked)
+        slots, kinds = detections.slots, self.link.protocol.bob_intensities
         fits = (
-            len(detections.clicked) == self.link.block_pulses
-            and len(slots) == len(detections.settings)
+            len(slots) == len(detections.settings)
+            and len(detections.intensities) == (len(slots) if kinds > 1 else 0)
+            and bool(np.all(detections.intensities < kinds))
+            and (not len(slots) or int(slots[-1]) < self.link.block_pulses)
             and bool(np.all(detections.settings < len(self.link.protocol.bob_angles)))
         )
         if not fits:
             raise AbortBlock("malformed_message")
         return slots
+
+    @staticmethod
+    def told_intensities(detections: Detections) -> NDArray[np.uint8]:
+        """uint8[clicks], which intensity Bob sent with each; 0 where he does not send."""
+        told = detections.intensities
+        return told if len(told) else np.zeros_like(detections.settings)
 
     @staticmethod
     def account_sifting(
@@ -109,33 +120,102 @@ class Party:
         ledger.test_bits = int(np.sum(key_rounds & revealed))
         ledger.key_bits = ledger.sifted_bits - ledger.test_bits
 
-    def estimate(
+    def count_intensities(
         self,
         result: BlockResult,
-        alice: NDArray[np.uint8],
-        bob: NDArray[np.uint8],
-        alice_outcomes: NDArray[np.uint8],
-        bob_outcomes: NDArray[np.uint8],
+        sent: NDArray[np.uint8],
+        key_rounds: NDArray[np.bool_],
+        settings: NDArray[np.uint8],
     ) -> None:
+        """Count detections by intensity, and sifted ones by setting and intensity. All arrays of one entry per detection."""
+        kinds, bases = len(self.link.protocol.intensities), len(self.link.protocol.alice_angles)
+        result.detected = tuple(np.bincount(sent, minlength=kinds).tolist())
+        cell = settings[key_rounds].astype(np.int64) * kinds + sent[key_rounds]
+        result.sifted = tuple(
+            map(tuple, np.bincount(cell, minlength=bases * kinds).reshape(bases, kinds).tolist())
+        )
+
+    def estimate(self, result: BlockResult, revealed: Revealed) -> None:
         """Compare what was revealed.
 
         Raises:
             AbortBlock: too many errors, too little entanglement, or nothing to compare.
         """
-        if len(alice_outcomes) != len(bob_outcomes) or len(alice) != len(alice_outcomes):
+        if len(revealed.alice_outcomes) != len(revealed.bob_outcomes) or len(revealed.alice) != len(
+            revealed.alice_outcomes
+        ):
             raise AbortBlock("malformed_message")
-        result.estimate = self.link.protocol.estimate(alice, bob, alice_outcomes, bob_outcomes)
+        result.estimate = self.link.protocol.estimate(revealed)
+        alarmed = self.watch(result)
         reason = self.link.protocol.reason_to_abort(result.estimate, self.link.thresholds)
+        if reason is None and alarmed and self.link.thresholds.alarm:
+            reason = "alarm"
         if reason is not None:
             raise AbortBlock(reason)
+
+    def watch(self, result: BlockResult) -> bool:
+        """Show the block's counters to the alarm, if there is one; whether one stands."""
+        alarm, observer = self.post.alarm, self.post.observer
+        if alarm is None:
+            return False
+        telemetry = self.telemetry(result)
+        for seen in alarm.observe(telemetry):
+            observer.alarm(self.post.name, f"telemetry: {seen.counter} {seen.change}")
+        return bool(alarm.standing)
+
+    def telemetry(self, result: BlockResult) -> Telemetry:
+        """What this side may know of a block without touching a key bit."""
+        link, estimate = self.link, result.estimate
+        assert estimate is not None  # noqa: S101  estimation comes first
+        counts: dict[str, tuple[int, int]] = {}
+        names = link.protocol.intensities
+        for name, detected in zip(names, result.detected, strict=True):
+            counts[f"gain {name}".strip()] = (detected, link.block_pulses)
+        for basis in estimate.bases if not estimate.intensities else ():
+            counts[f"qber {basis.basis}"] = (basis.errors, basis.tested)
+        for cell in estimate.intensities:
+            counts[f"qber {cell.basis} {cell.intensity}"] = (cell.errors, cell.tested)
+        if result.monitors is not None:
+            counts.update(counters(result.monitors))
+            if not link.receiver.attenuated_share:
+                del counts["attenuated"]
+        if self.post.entrance is not None:
+            counts.update(self.post.entrance.counters(result.start_s, link.block_pulses))
+        return Telemetry(result.block, self.env.now, counts)
+
+    def corrections(self, sent: NDArray[np.uint8], wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many errors were found at each intensity, where the key length asks for it; int64[intensities], or empty."""
+        protocol = self.link.protocol
+        if not protocol.counts_corrections:
+            return np.empty(0, dtype=np.int64)
+        return np.bincount(sent[wrong], minlength=len(protocol.intensities))
+
+    def told_corrections(self, message: Verification, sent: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """What Bob says he found.
+
+        Raises:
+            AbortBlock: he cannot have.
+        """
+        protocol = self.link.protocol
+        kinds = len(protocol.intensities) if protocol.counts_corrections else 0
+        most = np.bincount(sent, minlength=kinds)[:kinds]
+        if len(message.corrected) != kinds or bool(np.any(message.corrected > most)):
+            raise AbortBlock("malformed_message")
+        return message.corrected
+
+    @staticmethod
+    def account_verification(ledger: Ledger, found: NDArray[np.int64], tag_bits: int) -> None:
+        """Enter what was disclosed to know that the two keys are equal, and how many errors there were."""
+        ledger.verification_bits = tag_bits
+        ledger.disclosed_counts = Verification.COUNT_BITS * len(found)
 
     @staticmethod
     def qber_of(result: BlockResult) -> float:
         """The estimated error rate."""
         assert result.estimate is not None  # noqa: S101  estimation comes first, or the block is aborted
-        return result.estimate.qber or 0.0
+        return result.estimate.key_qber
 
-    def key_length(self, result: BlockResult, key_settings: NDArray[np.uint8]) -> int:
+    def key_length(self, result: BlockResult, kept: Kept) -> int:
         """The length of the final key, from the ledger.
 
         Raises:
@@ -144,13 +224,13 @@ class Party:
         assert result.estimate is not None  # noqa: S101  estimation comes first, or the block is aborted
         ledger = result.ledger
         bound = self.link.protocol.key_length(
-            key_settings,
+            kept,
             result.estimate,
-            ledger.disclosed_parities,
+            ledger.disclosed_parities + ledger.disclosed_counts,
             ledger.verification_bits,
             self.link.security,
         )
-        result.phase_error_bound = bound.phase_error_bound
+        result.bound = bound
         if bound.length <= 0:
             raise AbortBlock("too_short")
         ledger.secret_bits = bound.length

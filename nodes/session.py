@@ -24,6 +24,7 @@ PADS_PER_BLOCK = 3
 """Tags of a block: all that Alice said, all that Bob said, and Alice's acceptance."""
 
 ABORT_REASONS = (
+    "alarm",
     "authentication",
     "authentication_key_exhausted",
     "chsh",
@@ -355,6 +356,17 @@ class Session:
         self._delivered = envelope.sequence
         self._inbox.put(envelope.body)
         return True
+
+    def wait(self, event: simpy.Event) -> Generator[simpy.Event, Any, Any]:
+        """Wait for something that is no message; what it brings.
+
+        Raises:
+            AbortBlock: it did not come in time.
+        """
+        yield event | self._env.timeout(self._timeout_s)
+        if not event.triggered:
+            raise AbortBlock("timeout")
+        return event.value
 
     def receive(self, *kinds: type[M]) -> Generator[simpy.Event, Any, M]:
         """Wait for the next message, which must be of one of these kinds.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,10 +19,22 @@ from rich.text import Text
 from netsim.errors import ScenarioError
 from nodes.attacks.catalogue import CATALOGUE
 from scenarios.expectations import parse
+from scenarios.loader import LIBRARY
 from scenarios.schema import Scenario
-from scenarios.units import BIT_RATE, BITS, FRACTION, TIME, Dimension, format_quantity, suggestion
+from scenarios.units import (
+    BIT_RATE,
+    BITS,
+    FRACTION,
+    RATE,
+    RATIO,
+    TIME,
+    Dimension,
+    format_quantity,
+    suggestion,
+)
 
 if TYPE_CHECKING:  # `evelab list` and `evelab attacks` need none of what a run needs
+    from scenarios.referee import BlockRow
     from scenarios.runner import Result
 
 WIDTH = 80
@@ -29,6 +43,8 @@ _GLUE = "\N{BRAILLE PATTERN BLANK}"
 """Stands for a space where a line must not break; Rich would break at a no-break space."""
 _MANY_BITS = dataclasses.replace(BITS, written=("Gbit", "Mbit", "kbit", "bit"))
 _EXACT_BITS = 10_000  # fewer are shown to the bit
+_EXACT_COUNT = 100_000_000  # likewise of what is counted
+_TELEMETRY = "telemetry: "  # how the alarms of the telemetry begin, among all that nodes raise
 _LEAST_PERCENT = 1e-4  # smaller fractions, as ε is, are shown as plain numbers
 
 
@@ -52,8 +68,8 @@ def _table(*columns: str, widest: Sequence[int] = ()) -> Table:
     return table
 
 
-def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
-    """Names and what is to say of each; rows of nothing are left out."""
+def _pairs(rows: Sequence[tuple[str, str | Table]]) -> Table:
+    """Names and what is to say, or show, of each; rows of nothing are left out."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -105,6 +121,7 @@ def print_result(result: Result) -> None:
         f" {s['scenario']}, {_glued('seed', s['seed'])}: {simulated} simulated in {wall} over {s['fabric']}",
     )
     light = f"{_count(link['pulses_sent'], 'pulse')}, {_count(link['detections'], 'detection')}"
+    kinds = ", decoys" if link["intensities"] else ""
     made, aborted = link["blocks"] - link["blocks_aborted"], link["blocks_aborted"]
     rates = [_quantity(link[rate], BIT_RATE) for rate in ("secret_key_rate_bps", "net_key_rate_bps")]
     efficiency, epsilon = _plain(link["reconciliation_efficiency"]), _plain(link["epsilon"])
@@ -112,10 +129,12 @@ def print_result(result: Result) -> None:
         f"{_quantity(keys[f'{what}_bits'], BITS)} {what}"
         for what in ("delivered", "consumed", "reused", "mismatched")
     )
-    rows = [
-        ("link", f"{link['protocol']}: {light}, {_quantity(link['sifted_bits'], BITS)} sifted"),
+    rows: list[tuple[str, str | Table]] = [
+        ("link", f"{link['protocol']}{kinds}: {light}, {_quantity(link['sifted_bits'], BITS)} sifted"),
         ("", f"{_glued('QBER', _quantity(link['qber'], FRACTION))}{_chsh(link)}"),
+        ("", _intensities(link["intensities"])),
         ("blocks", f"{made} gave key, {_glued(aborted, 'aborted')}{_reasons(link['abort_reasons'])}"),
+        ("", _no_key(result.findings.blocks)),
         (
             "key",
             f"{_quantity(link['secret_bits'], BITS)} secret: {rates[0]}, {rates[1]} net of authentication",
@@ -125,6 +144,7 @@ def print_result(result: Result) -> None:
         ("queries", _queries(queries)),
         ("", _latency(queries)),
         ("eve", _eve(eve)),
+        ("alarms", _telemetry(eve)),
     ]
     parts: list[RenderableType] = [head, _pairs(rows)]
     if result.verdicts:
@@ -146,7 +166,9 @@ def _glued(*words: object) -> str:
 
 
 def _count(value: int, noun: str) -> str:
-    return _glued(f"{value:,}", noun if value == 1 else f"{noun}s")
+    # As a scenario file may write it: 1.8e9.
+    number = f"{value:,}" if value < _EXACT_COUNT else f"{value:.3g}".replace("e+", "e").replace("e0", "e")
+    return _glued(number, noun if value == 1 else f"{noun}s")
 
 
 def _plain(value: float | None) -> str:
@@ -188,6 +210,30 @@ def _reasons(reasons: dict[str, int]) -> str:
     return f" ({listed})" if reasons else ""
 
 
+def _intensities(intensities: dict[str, dict[str, Any]]) -> str | Table:
+    """Gain and error rate of the signal and the decoys."""
+    if not intensities:
+        return ""
+    table = _table("intensity", "photons", "gain", "QBER")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, told in intensities.items():
+        gain, qber = (_quantity(told[rate], FRACTION) for rate in ("gain", "qber"))
+        table.add_row(name, f"{told['mean_photons']:g}", gain, qber)
+    return table
+
+
+def _no_key(blocks: Sequence[BlockRow]) -> str:
+    """Why blocks that came as far as a key length had none, by the account of the first of each kind."""
+    accounts: dict[str, list[str]] = {}
+    for row in blocks:
+        if row.bound is not None and row.bound.eaten_by is not None:
+            accounts.setdefault(row.bound.eaten_by, []).append(row.bound.account)
+    return "\n".join(
+        f"{told[0].partition('; of ')[0]}: {_count(len(told), 'block')}" for told in accounts.values()
+    )
+
+
 def _no_promise(link: dict[str, Any]) -> str:
     return ": no security is promised" if link["epsilon"] == 1 else ""
 
@@ -223,7 +269,27 @@ def _eve(eve: dict[str, Any]) -> str:
         f"{_quantity(eve[f'known_{what}_bits'], BITS)} of {name}"
         for what, name in (("sifted", "sifted key"), ("key", "final key"), ("query", "queries"))
     )
-    return f"{', '.join(eve['attacks'])}: {noticed}; knows {knows}"
+    heard = eve["overheard"]
+    overheard = (
+        f"; overheard {_count(heard['messages'], 'message')} of {_count(heard['clients'], 'client')}, "
+        f"{_count(heard['lengths'], 'length')}"
+        if heard["messages"]
+        else ""
+    )
+    return f"{', '.join(eve['attacks'])}: {noticed}; knows {knows}{overheard}"
+
+
+def _telemetry(eve: dict[str, Any]) -> str:
+    """What the alarm on the telemetry said, counter by counter."""
+    sounded = {
+        reason.removeprefix(_TELEMETRY): times
+        for reason, times in eve["alarms"].items()
+        if reason.startswith(_TELEMETRY)
+    }
+    told = ", ".join(_glued(f"{name} ({times})" if times > 1 else name) for name, times in sounded.items())
+    early = "before she began" if eve["attacks"] else "nobody attacked"
+    false = f"; {_glued(eve['false_alarms'], 'false')}: {early}" if eve["false_alarms"] else ""
+    return told + false
 
 
 def print_scenarios(scenarios: Sequence[Scenario]) -> None:
@@ -256,6 +322,7 @@ def catalogue_entries(name: str | None) -> list[dict[str, Any]]:
             "gets": action.gets,
             "defences": list(action.defences),
             "source": action.source,
+            "scenarios": _showing(action.id),
             "parameters": [
                 {
                     "name": field.name,
@@ -275,20 +342,29 @@ def _plain_data(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _showing(action: str) -> list[str]:
+    """The scenarios that ship in which an action happens."""
+    happens = re.compile(rf"action:\s*{re.escape(action)}\b")
+    files = sorted(LIBRARY.glob("*.yaml"), key=lambda path: path.stem)
+    return [path.stem for path in files if happens.search(path.read_text(encoding="utf-8"))]
+
+
 def print_attacks(entries: Sequence[dict[str, Any]]) -> None:
-    """The catalogue as a table."""
-    table = _table("action", "what it does", "defences", widest=[1, 2])
-    for entry in entries:
-        table.add_row(
-            entry["name"], entry["what"], ", ".join(_glued(name) for name in entry["defences"]) or "–"
-        )
+    """The catalogue as a table, family by family."""
+    table = _table("action", "what it does", widest=[1])
+    for family, group in itertools.groupby(entries, key=lambda entry: entry["family"]):
+        table.add_row(Text(family, "bold"), "")
+        for entry in group:
+            table.add_row(f"  {entry['name']}", entry["what"])
     _print(table)
+    _print(Text("evelab attacks NAME: its sign, what it gets, what stands against it, and where it is shown"))
 
 
 def print_attack(entry: dict[str, Any]) -> None:
     """One entry of the catalogue."""
     rows = [("sign", entry["sign"]), ("gets", entry["gets"])]
     rows += [("defences", ", ".join(entry["defences"]) or "none"), ("source", entry["source"])]
+    rows += [("shown by", ", ".join(_glued(name) for name in entry["scenarios"]) or "–")]
     title = Text.assemble((entry["name"], "bold"), f" ({entry['family']})")
     parameters = []
     for p in entry["parameters"]:
@@ -304,10 +380,9 @@ def _spelled(value: object, dimension: str) -> str:
     """A default as a scenario file would write it."""
     if isinstance(value, list):
         return _glued(f"[{', '.join(value)}]")
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
-        return (
-            _quantity(value, {"fraction": FRACTION, "s": TIME}[dimension], 12)
-            if dimension in ("fraction", "s")
-            else f"{value:g}"
-        )
+        known = {"fraction": FRACTION, "s": TIME, "/s": RATE, "dB": RATIO}
+        return _quantity(value, known[dimension], 12) if dimension in known else f"{value:g}"
     return str(value)

@@ -18,11 +18,13 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from netsim.key_length.finite_key import Term
+from netsim.protocols.decoy import NAMES
 from scenarios.units import (
     BIT_RATE,
     BITS,
@@ -82,6 +84,9 @@ SUMMARY_PATHS: dict[str, Kind] = {
     "link.net_key_rate_bps": _BIT_RATE,
     "link.reconciliation_efficiency": _NUMBER,
     "link.epsilon": _FRACTION,
+    "link.double_clicks": _COUNT,
+    **{f"link.intensities.{name}.{rate}": _FRACTION for name in NAMES for rate in ("gain", "qber")},
+    **{f"link.no_key_for.{term}": _COUNT for term in get_args(Term)},
     "keys.delivered_bits": _BITS,
     "keys.consumed_bits": _BITS,
     "keys.reused_bits": _BITS,
@@ -104,6 +109,10 @@ SUMMARY_PATHS: dict[str, Kind] = {
     "eve.known_query_bits": _BITS,
     "eve.detected": _FLAG,
     "eve.detection_delay_s": _TIME,
+    "eve.false_alarms": _COUNT,
+    "eve.overheard.messages": _COUNT,
+    "eve.overheard.clients": _COUNT,
+    "eve.overheard.lengths": _COUNT,
 }
 """What an expectation may name in the summary; besides these `link.abort_reasons.REASON`, 0 where none did.
 
@@ -111,6 +120,8 @@ Left out on purpose: what depends on the machine (`wall_s`, `out`), what the exp
 lists, which have no order.
 """
 _ABORT_REASONS = "link.abort_reasons"
+_TALLIES = (_ABORT_REASONS, "link.no_key_for")
+"""What never occurred is not in these tables: that is a count of zero."""
 
 SERIES: dict[str, tuple[Kind, str]] = {
     "qber": (_FRACTION, "pooled"),
@@ -194,8 +205,7 @@ class SummaryValue:
             value = value.get(section) if isinstance(value, Mapping) else None
         if not isinstance(value, Mapping):
             return None
-        # An abort reason that never occurred is not in the table: that is a count of zero.
-        value = value.get(name, 0 if sections == _ABORT_REASONS.split(".") else None)
+        value = value.get(name, 0 if ".".join(sections) in _TALLIES else None)
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, float) and math.isnan(value):

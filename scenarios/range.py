@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import simpy
@@ -14,37 +14,60 @@ from netsim.channel import ChannelParameters, ClassicalChannel, Conditions, Quan
 from netsim.fabric.base import Fabric
 from netsim.fabric.direct import DirectFabric
 from netsim.messages import Envelope
+from netsim.photonics.bell import BellAnalyser
 from netsim.photonics.detector import Receiver
+from netsim.photonics.drift import Drift
 from netsim.photonics.emitter import Emitter
 from netsim.photonics.fibre import Disturbance
+from netsim.photonics.free_space import LossProfile, SatellitePass
+from netsim.photonics.raman import RamanNoise
 from netsim.protocols.bb84 import BB84
+from netsim.protocols.bbm92 import BBM92
+from netsim.protocols.decoy import DecoyBB84
 from netsim.protocols.e91 import E91
+from netsim.protocols.mdi import MDI
 from netsim.protocols.protocol import AbortThresholds, Protocol, Security
+from netsim.protocols.six_state import SixState
+from netsim.protocols.weak import WeakBB84
 from netsim.random_streams import RandomStreams, random_bits
 from netsim.topology import Site, Topology
 from netsim.window import Window
+from nodes.alarm import AlarmParameters, SequentialAlarm
 from nodes.alice import Alice
+from nodes.attacks.classical import ExhaustKeys, Impersonate
+from nodes.attacks.devices import TrojanHorse
 from nodes.attacks.environment import AddedDelay, AddedLoss, Misalign, SlowServer
 from nodes.attacks.model import FlipLabels
+from nodes.attacks.surroundings import Surroundings
 from nodes.bob import Bob
+from nodes.charlie import Bench, Charlie
 from nodes.client import Client, Workload
 from nodes.double import FIRST_ADDRESS, Double
 from nodes.eve import Eve
 from nodes.gateway import Gateway
 from nodes.kme import KeyManager
 from nodes.link import LinkParameters, Post
+from nodes.monitors import INCOMING, SILENT, Entrance, PowerMonitor, honest, references
 from nodes.observer import Observer
 from nodes.qml.datasets import DataSet, split, two_clusters
 from nodes.qml.poisoning import flip_labels
 from nodes.qml.qsvm import QuantumSVM
 from nodes.queries import QueryFormat
+from nodes.relayed import RELAY, RelayedAlice, RelayedBob
 from nodes.server import Capacity, Classifier, Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys, TagKeys
 from nodes.source import PairSource
 from scenarios.recorder import Deaf, Recorder
-from scenarios.schema import Queries, Scenario
+from scenarios.schema import Link, Queries, Scenario
 
 TRAIN_FRACTION = 0.7
+POWER_MONITOR = PowerMonitor(sensitivity=1e-5, noise=1e-6)
+"""At the entrance of Alice's source: a tap of 1 % and a detector of 0.1 %."""
+DECOY_KEY_BASIS = 0.8
+"""Probability of the key basis with decoys, where the scenario says nothing."""
+DRIFT_STEP_S = 0.01
+"""For how long a drifting polarisation counts as constant."""
+_SILENCE = 1e-9  # rate of what a healthy instrument never shows
 _LAN_BANDWIDTH_BPS = 1e9
 
 
@@ -67,10 +90,12 @@ class Range:
 
 
 def topology_of(scenario: Scenario) -> Topology:
-    """The network as a graph: Alice, Eve, Bob, perhaps a source in the middle, along the fibre; the server behind Bob."""
+    """The network as a graph: Alice, Eve, Bob, perhaps a source or a relay in the middle, along the fibre; the server behind Bob."""
     link = scenario.link
-    middle = link.protocol == "e91" and link.source.position == "middle"
-    between = [Site("eve", scenario.eve.position)] + ([Site("source", link.length / 2)] if middle else [])
+    middle = link.pairs and link.source.position == "middle"
+    between = [Site("eve", scenario.eve.position)]
+    between += [Site("source", link.length / 2)] if middle else []
+    between += [Site(RELAY, link.length / 2)] if link.relayed else []
     sites = [
         Site("alice", 0.0),
         *sorted(between, key=lambda site: site.position_km),
@@ -81,7 +106,39 @@ def topology_of(scenario: Scenario) -> Topology:
         for entry in scenario.timeline
         if isinstance(entry.action, Misalign)
     ]
-    return Topology(sites, link.attenuation, link.misalignment, disturbances, behind=[("bob", "server")])
+    return Topology(
+        sites,
+        link.attenuation,
+        link.misalignment,
+        disturbances,
+        behind=[("bob", "server")],
+        drift=_drift(link),
+        profile=_profile(link),
+    )
+
+
+def _drift(link: Link) -> Drift | None:
+    drift = link.drift
+    if drift is None:
+        return None
+    step_s = DRIFT_STEP_S if drift.tracking is None else min(DRIFT_STEP_S, drift.tracking)
+    return Drift(drift.rate, drift.tracking, drift.residual, step_s)
+
+
+def _profile(link: Link) -> LossProfile | None:
+    """The further loss over time, from a table or from a satellite's pass."""
+    if link.satellite is None:
+        table = tuple(zip(*link.loss_profile, strict=True))
+        return LossProfile(table[0], table[1]) if table else None
+    satellite = link.satellite
+    return SatellitePass(
+        altitude_m=satellite.altitude * 1e3,
+        max_elevation_deg=satellite.elevation,
+        transmitter_m=satellite.transmitter * 1e3,
+        receiver_m=satellite.receiver * 1e3,
+        divergence_rad=None,
+        optics_db=satellite.optics,
+    ).profile(begin_s=satellite.begin)
 
 
 def fabric_of(scenario: Scenario, streams: RandomStreams) -> Fabric:
@@ -99,6 +156,76 @@ def build(scenario: Scenario, fabric: Fabric, streams: RandomStreams) -> Range:
     return _Builder(scenario, fabric, streams).build()
 
 
+def protocol_of(link: Link) -> Protocol:
+    """The protocol that a link's section asks for."""
+    source = link.source
+    if link.protocol == "e91":
+        return E91(link.security.proof)
+    if link.protocol == "bbm92":
+        return BBM92(link.key_basis)
+    if link.protocol == "six-state":
+        return SixState()
+    if link.protocol == "mdi":
+        means, shares = (source.intensities, source.probabilities) if link.decoys else ((), ())
+        return MDI(means, shares, link.key_basis or DECOY_KEY_BASIS)
+    if link.decoys:
+        return DecoyBB84(
+            source.intensities,
+            source.probabilities,
+            link.key_basis or DECOY_KEY_BASIS,
+            source.fluctuation,
+        )
+    if source.kind == "weak-coherent":
+        return WeakBB84(
+            link.key_basis,
+            source.intensities[0],
+            source.fluctuation,
+            link.block_pulses,
+            link.test_fraction,
+            counted=link.security.multiphoton == "counted",
+        )
+    return BB84(link.key_basis)
+
+
+def receiver_of(scenario: Scenario) -> Receiver:
+    """The detectors, at both ends if there are two."""
+    detector, defences = scenario.link.detector, scenario.defences
+    return Receiver(
+        efficiency=detector.efficiency,
+        dark_counts=detector.dark_counts,
+        mismatch=detector.mismatch,
+        timing_mismatch=detector.timing_mismatch,
+        dead_time_s=detector.dead_time,
+        afterpulse=detector.afterpulse,
+        afterpulse_lifetime_s=detector.afterpulse_lifetime,
+        jitter_s=detector.jitter,
+        gate_s=detector.gate,
+        background=scenario.link.background + _raman(scenario.link),
+        attenuated_share=defences.attenuated_share,
+        attenuation=defences.attenuation if defences.attenuated_share else 1.0,
+        passive=detector.basis_choice == "passive",
+    )
+
+
+def _error_counters(protocol: Protocol) -> Iterator[str]:
+    """Names of the telemetry's error rates."""
+    for basis in protocol.bases:
+        yield f"qber {basis}"
+        for intensity in protocol.intensities:
+            yield f"qber {basis} {intensity}"
+
+
+def _raman(link: Link) -> float:
+    """Photons per gate that other channels in the fibre scatter into Bob's receiver."""
+    others = link.coexistence
+    if others is None:
+        return 0.0
+    noise = RamanNoise(
+        others.forward, others.backward, link.length, others.cross_section, link.attenuation, others.filter_nm
+    )
+    return noise.photons_per_gate(link.detector.gate or 1.0 / link.pulse_rate)
+
+
 class _Builder:
     def __init__(self, scenario: Scenario, fabric: Fabric, streams: RandomStreams) -> None:
         self.scenario = scenario
@@ -106,6 +233,7 @@ class _Builder:
         self.streams = streams
         self.recorder = Recorder(self.env)
         self.fabric = fabric
+        self.preshared = random_bits(scenario.keys.preshared, streams("preshared"))
         self.layout = QueryFormat(features=2, mac=scenario.defences.query_mac)
         self.gateways = {host: Gateway(host, self.recorder) for host in ("alice", "bob")}
         self.channels: list[ClassicalChannel] = []
@@ -117,17 +245,24 @@ class _Builder:
         pools = self._pools()
         link = self._link("alice")
 
-        bob = Bob(self._post("bob", "alice", to_alice.send, keys[1], pools[1], "bob", self.recorder), link)
+        eve = self._eve()
+        at_bobs = self._post("bob", "alice", to_alice.send, keys[1], pools[1], "bob", self.recorder)
+        at_alices = self._post("alice", "bob", to_bob.send, keys[0], pools[0], "alice", self.recorder)
         middle = link.protocol.entangled and scenario.link.source.position == "middle"
-        light = None if middle else QuantumChannel(env, self.fabric, "alice", "bob", bob.on_train).send
-        alice = Alice(
-            self._post("alice", "bob", to_bob.send, keys[0], pools[0], "alice", self.recorder), link, light
-        )
+        alice: Alice
+        bob: Bob
+        if isinstance(link.protocol, MDI):
+            alices_fibre, bobs_fibre = self._relay(link, eve)
+            alice = RelayedAlice(at_alices, link, alices_fibre.send)
+            bob = RelayedBob(at_bobs, link, bobs_fibre.send, link.protocol.flips)
+        else:
+            bob = Bob(at_bobs, link)
+            light = None if middle else QuantumChannel(env, self.fabric, "alice", "bob", bob.on_train).send
+            alice = Alice(at_alices, link, light)
         self.gateways["alice"].route({"alice": alice.on_envelope})
         self.gateways["bob"].route({"bob": bob.on_envelope})
-        eve = self._eve()
         self.fabric.attach({"eve": eve})
-        clients, server = self._queries(keys, to_bob, to_alice)
+        clients, rogues, server = self._queries(keys, to_bob, to_alice)
 
         def begin() -> None:
             if middle:
@@ -138,9 +273,11 @@ class _Builder:
                 )
                 env.process(source.run(link.block_pulses, scenario.duration))
             env.process(alice.run(scenario.duration))
+            if isinstance(bob, RelayedBob):
+                env.process(bob.run(scenario.duration))
             if server is not None:
                 env.process(server.run())
-            for client in clients:
+            for client in (*clients, *rogues):
                 env.process(client.run())
 
         begin()
@@ -159,22 +296,85 @@ class _Builder:
             streams,
         )
 
+    def _relay(self, link: LinkParameters, eve: Eve) -> tuple[QuantumChannel, QuantumChannel]:
+        """Charlie in the middle, who may be Eve's; the fibres to him from Alice and from Bob."""
+        env, visibility = self.env, self.scenario.link.source.visibility
+        bench = Bench(
+            BellAnalyser.of(link.receiver, visibility), link.receiver, self.streams(f"{RELAY}/detectors")
+        )
+        tell = [(whom, self._channel(RELAY, whom).send) for whom in ("alice", "bob")]
+        charlie = Charlie(env, RELAY, bench, tell, eve)
+        return (
+            QuantumChannel(env, self.fabric, "alice", RELAY, charlie.on_alices_train),
+            QuantumChannel(env, self.fabric, "bob", RELAY, charlie.on_bobs_train),
+        )
+
     def _link(self, host: str) -> LinkParameters:
         """The link's parameters, with the source that stands at `host`."""
         link, defences = self.scenario.link, self.scenario.defences
-        protocol: Protocol = BB84() if link.protocol == "bb84" else E91(link.security.proof)
-        qubits = None if link.grain == "pulse" else self.fabric.qubits(host)
         return LinkParameters(
-            protocol=protocol,
+            protocol=protocol_of(link),
             block_pulses=link.block_pulses,
-            emitter=Emitter(link.pulse_rate, link.source.visibility, qubits),
-            receiver=Receiver(link.detector.efficiency, link.detector.dark_counts),
+            emitter=self._emitter(host),
+            receiver=receiver_of(self.scenario),
             test_fraction=link.test_fraction,
-            thresholds=AbortThresholds(defences.abort_above_qber, defences.abort_below_chsh),
+            thresholds=AbortThresholds(
+                defences.abort_above_qber,
+                defences.abort_below_chsh,
+                alarm=defences.alarm is not None and defences.alarm.abort,
+            ),
             security=Security(link.security.epsilon_sec, link.security.epsilon_cor),
             timeout_s=self.scenario.classical.timeout,
             forward_share=self.layout.forward_share,
         )
+
+    def _emitter(self, host: str) -> Emitter:
+        """The source that stands at `host`."""
+        link = self.scenario.link
+        weak, source = link.source.kind == "weak-coherent", link.source
+        single = weak and len(source.intensities) == 1
+        return Emitter(
+            link.pulse_rate,
+            source.visibility,
+            self.fabric.qubits(host) if link.grain == "qubit" else None,
+            intensities=source.intensities if weak else (),
+            probabilities=(1.0,) if single else source.probabilities if weak else (),
+            fluctuation=source.fluctuation if weak else 0.0,
+            sampled=link.grain == "sampled",
+            pair_mean=source.pair_mean if source.kind == "spdc" else None,
+        )
+
+    def _alarm(self, name: str) -> SequentialAlarm | None:
+        """Watches one side's telemetry; None where nobody does."""
+        alarm = self.scenario.defences.alarm
+        if alarm is None:
+            return None
+        parameters = AlarmParameters(
+            alarm.false_alarm_rate / 2,  # the two sides share the rate
+            alarm.calibration_blocks,
+            alarm.tolerance,
+            tolerances=dict.fromkeys(_error_counters(protocol_of(self.scenario.link)), 4 * alarm.tolerance),
+            references=self._references(name, alarm.tolerance),
+        )
+        return SequentialAlarm(parameters)
+
+    def _references(self, name: str, tolerance: float) -> dict[str, tuple[float, float]]:
+        """What is known of a side's instruments before the first block."""
+        known = dict.fromkeys(SILENT, (0.0, _SILENCE))
+        if name == "alice":
+            return {**known, INCOMING: POWER_MONITOR.reference(tolerance=tolerance, spurious=_SILENCE)}
+        link, route = self._link(name), ("alice", "bob")
+        if link.protocol.entangled or self.scenario.link.relayed:
+            return known
+        source = link.emitter.source(link.protocol.states, link.protocol.alice_choice)
+        law = honest(
+            source,
+            self.fabric.topology.transmittance(*route),
+            self.scenario.link.misalignment,
+            link.receiver,
+            link.protocol.bob_choice,
+        )
+        return references(law, link.receiver, tolerance=tolerance, spurious=_SILENCE)
 
     def _post(
         self,
@@ -186,7 +386,23 @@ class _Builder:
         role: str,
         observer: Observer,
     ) -> Post:
-        return Post(self.env, name, peer, send, keys, pool, self.streams, role, observer)
+        watched = observer is self.recorder
+        alarm = self._alarm(name) if watched else None
+        entrance = self._entrance() if watched and name == "alice" else None
+        return Post(self.env, name, peer, send, keys, pool, self.streams, role, observer, alarm, entrance)
+
+    def _entrance(self) -> Entrance | None:
+        """Where light may come into Alice's source; None where nothing watches it."""
+        if not self.scenario.defences.power_monitor:
+            return None
+        incoming = [
+            (_window(entry.at, entry.until), entry.action.incoming_photons)
+            for entry in self.scenario.timeline
+            if isinstance(entry.action, TrojanHorse)
+        ]
+        return Entrance(
+            POWER_MONITOR, incoming, self.scenario.link.pulse_rate, self.streams("alice/power monitor")
+        )
 
     def _key_managers(self, one: str, other: str, observer: Observer) -> tuple[KeyManager, KeyManager]:
         latency_s = self.scenario.keys.request_latency
@@ -198,8 +414,10 @@ class _Builder:
     def _pools(self) -> tuple[TagKeys, TagKeys]:
         if not self.scenario.defences.authentication:
             return NoTagKeys(), NoTagKeys()
-        preshared = random_bits(self.scenario.keys.preshared, self.streams("preshared"))
-        return AuthenticationPool(preshared, alice=True), AuthenticationPool(preshared, alice=False)
+        return (
+            AuthenticationPool(self.preshared, alice=True),
+            AuthenticationPool(self.preshared, alice=False),
+        )
 
     def _channel(self, sender: str, receiver: str) -> ClassicalChannel:
         """A channel between two hosts of the fibre; all suffer what the timeline does to alice-bob."""
@@ -236,11 +454,11 @@ class _Builder:
         env, deaf = self.env, Deaf()
         to_alice, to_bob = self._channel("eve", "alice"), self._channel("eve", "bob")
         link = self._link("eve")
-        guesses = ForgedTagKeys(self.streams("eve/tags"))
+        alices, bobs = self._forged_pools()
         site_of_alice, _ = self._key_managers("kme-eve", "kme-bob", deaf)
         _, site_of_bob = self._key_managers("kme-alice", "kme-eve", deaf)
         as_alice = Alice(
-            self._post("alice", "bob", to_bob.send, site_of_alice, guesses, "eve/alice", deaf),
+            self._post("alice", "bob", to_bob.send, site_of_alice, alices, "eve/alice", deaf),
             link,
             None,
             FIRST_ADDRESS,
@@ -251,7 +469,7 @@ class _Builder:
             efficiency=link.receiver.efficiency * self.fabric.topology.transmittance("eve", "bob"),
         )
         as_bob = Bob(
-            self._post("bob", "alice", to_alice.send, site_of_bob, guesses, "eve/bob", deaf),
+            self._post("bob", "alice", to_alice.send, site_of_bob, bobs, "eve/bob", deaf),
             dataclasses.replace(link, receiver=receiver),
         )
         attacks = [
@@ -265,14 +483,51 @@ class _Builder:
             self.streams,
             to_bob.send,
             Double(env, as_alice, as_bob, self.layout, self.fabric.topology.transmittance("alice", "eve")),
+            self._surroundings(link),
+        )
+
+    def _forged_pools(self) -> tuple[TagKeys, TagKeys]:
+        """What her two faces make tags from: the pre-shared key as far as she knows it, and guesses."""
+        rng, defences = self.streams("eve/tags"), self.scenario.defences
+        actions = [entry.action for entry in self.scenario.timeline]
+        known = max((a.known_preshared for a in actions if isinstance(a, Impersonate)), default=0.0)
+        if not known or not defences.authentication:
+            return ForgedTagKeys(rng), ForgedTagKeys(rng)
+        hers = self.preshared.copy()
+        unknown = rng.random(len(hers)) >= known
+        hers[unknown] = random_bits(int(np.sum(unknown)), rng)
+        return AuthenticationPool(hers, alice=True), AuthenticationPool(hers, alice=False)
+
+    def _surroundings(self, link: LinkParameters) -> Surroundings:
+        """What is public of the link."""
+        topology, detector = self.fabric.topology, self.scenario.link.detector
+        ends = "alice", "bob"
+        if self.scenario.link.relayed:  # she is on one of two ways to the detectors
+            near = self.scenario.eve.position <= self.scenario.link.length / 2
+            ends = ("alice" if near else "bob"), RELAY
+        return Surroundings(
+            states=link.protocol.states,
+            choice=link.protocol.alice_choice,
+            receiver_choice=link.protocol.bob_choice,
+            numbers=link.emitter.numbers(),
+            intensities=link.emitter.intensities,
+            before=topology.transmittance(ends[0], "eve"),
+            behind=topology.transmittance("eve", ends[1]),
+            efficiency=link.receiver.efficiency * link.receiver.gated_share,
+            dark_counts=float(link.receiver.response().noise.mean()),
+            misalignment=self.scenario.link.misalignment,
+            timing_mismatch=detector.timing_mismatch,
+            attenuated_share=link.receiver.attenuated_share,
+            attenuation=link.receiver.attenuation,
+            isolation_db=self.scenario.link.source.isolation,
         )
 
     def _queries(
         self, keys: tuple[KeyManager, KeyManager], to_bob: ClassicalChannel, to_alice: ClassicalChannel
-    ) -> tuple[tuple[Client, ...], Server | None]:
+    ) -> tuple[tuple[Client, ...], tuple[Client, ...], Server | None]:
         scenario, queries = self.scenario, self.scenario.queries
         if queries is None:
-            return (), None
+            return (), (), None
         training, test = self._data()
         lan = ChannelParameters(
             _LAN_BANDWIDTH_BPS, scenario.server.lan_latency, conditions=self._conditions("bob-server")
@@ -293,10 +548,14 @@ class _Builder:
         clients = tuple(
             self._client(number + 1, queries, keys[0], to_bob, test) for number in range(queries.clients)
         )
-        for client in clients:
+        rogues = tuple(
+            self._client(queries.clients + 1 + i, rogue, keys[0], to_bob, test, until_s)
+            for i, (rogue, until_s) in enumerate(self._rogues(queries))
+        )
+        for client in (*clients, *rogues):
             self.gateways["alice"].route({client.name: client.on_envelope})
             self.gateways["bob"].route({client.name: to_alice.send})
-        return clients, server
+        return clients, rogues, server
 
     def _data(self) -> tuple[DataSet, DataSet]:
         """Training set, poisoned if the timeline says so, and clean test set."""
@@ -320,8 +579,21 @@ class _Builder:
             server.workers, server.service_time, server.queue, self.scenario.defences.patience, slowdowns
         )
 
+    def _rogues(self, queries: Queries) -> Iterator[tuple[Queries, float]]:
+        """The workload of each client that is Eve's, and until when."""
+        for entry in self.scenario.timeline:
+            if isinstance(entry.action, ExhaustKeys):
+                changes = {"arrivals": "periodic", "rate": entry.action.rate, "start": entry.at}
+                yield queries.model_copy(update=changes), math.inf if entry.until is None else entry.until
+
     def _client(
-        self, number: int, queries: Queries, keys: KeyManager, to_bob: ClassicalChannel, test: DataSet
+        self,
+        number: int,
+        queries: Queries,
+        keys: KeyManager,
+        to_bob: ClassicalChannel,
+        test: DataSet,
+        until_s: float = math.inf,
     ) -> Client:
         defences = self.scenario.defences
         workload = Workload(
@@ -331,6 +603,7 @@ class _Builder:
             defences.query_budget,
             defences.patience,
             queries.timeout,
+            until_s,
         )
         return Client(
             self.env,

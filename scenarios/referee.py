@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.key_length.asymptotic import binary_entropy
-from netsim.key_length.finite_key import chsh_confidence
+from netsim.key_length.finite_key import KeyLength, chsh_confidence
 from netsim.keys.ledger import Ledger
+from netsim.photonics.record import Monitors
 from netsim.protocols.estimate import Estimate
 from nodes.kme import KeyManager, address_of
 from nodes.queries import QueryRecord
@@ -42,7 +43,10 @@ class BlockRow:
         rounds: of reconciliation.
         corrected_bits: errors that Bob corrected, or whoever Alice took for him.
         efficiency: disclosed bits over n·h(Q), Q the error rate that reconciliation found.
-        phase_error_bound: what the key length assumed.
+        bound: the key length with its terms, as far as it was computed.
+        detected: detections at each intensity.
+        sifted: of those with matching settings, at each setting and intensity.
+        monitors: what Bob's instruments said.
         eps: secrecy + correctness + authentication of the block's key.
         mismatched_bits: bits in which Alice's and Bob's final keys differ.
         eve_sifted_bits: what Eve knew of the sifted key, in bits of information.
@@ -59,7 +63,10 @@ class BlockRow:
     rounds: int
     corrected_bits: int
     efficiency: float | None
-    phase_error_bound: float | None
+    bound: KeyLength | None
+    detected: tuple[int, ...]
+    sifted: tuple[tuple[int, ...], ...]
+    monitors: Monitors
     eps: float
     mismatched_bits: int
     eve_sifted_bits: float
@@ -83,17 +90,54 @@ class Findings:
     queries: tuple[QueryRecord, ...]
 
 
-def judge(world: Range) -> Findings:
-    """Look at everything, and sum up."""
-    blocks = tuple(_block(world, number) for number in sorted(world.alice.results))
-    queries = tuple(_settled(world))
-    summary = {
-        "link": _link(world, blocks),
-        "keys": _keys(world, blocks),
-        "queries": _queries(world, queries),
-        "eve": _eve(world, blocks, queries),
-    }
-    return Findings(summary, _series(world, blocks, queries), blocks, queries)
+class Referee:
+    """Judges blocks as they end, so that a long run need not keep their keys, and the run when it is over.
+
+    Args:
+        world: the range.
+    """
+
+    def __init__(self, world: Range) -> None:
+        self._world = world
+        self._rows: list[BlockRow] = []
+
+    def settle(self) -> None:
+        """Judge the blocks that have ended, one after the other, and let go of their bits."""
+        while self._ended(number := len(self._rows)):
+            self._rows.append(_block(self._world, number))
+            _let_go(self._world, number)
+
+    def _ended(self, number: int) -> bool:
+        world = self._world
+        sides = [world.alice.results.get(number), world.bob.results.get(number)]
+        if number in world.eve.double.blocks:
+            double = world.eve.double
+            sides += [double.as_alice.results.get(number), double.as_bob.results.get(number)]
+        return all(side is not None and side.end_s is not None for side in sides)
+
+    def judge(self) -> Findings:
+        """Look at everything, and sum up."""
+        self.settle()
+        world = self._world
+        unsettled = sorted(number for number in world.alice.results if number >= len(self._rows))
+        blocks = (*self._rows, *(_block(world, number) for number in unsettled))
+        queries = tuple(_settled(world))
+        summary = {
+            "link": _link(world, blocks),
+            "keys": _keys(world, blocks),
+            "queries": _queries(world, queries),
+            "eve": _eve(world, blocks, queries),
+        }
+        return Findings(summary, _series(world, blocks, queries), blocks, queries)
+
+
+def _let_go(world: Range, number: int) -> None:
+    """A block's bits are no longer needed."""
+    double = world.eve.double
+    for party in (world.alice, world.bob, double.as_alice, double.as_bob):
+        if number in party.results:
+            party.results[number].forget_bits()
+    world.eve.notebook.forget(number)
 
 
 def _block(world: Range, number: int) -> BlockRow:
@@ -119,7 +163,10 @@ def _block(world: Range, number: int) -> BlockRow:
         rounds=mine.rounds,
         corrected_bits=corrected,
         efficiency=efficiency,
-        phase_error_bound=mine.phase_error_bound,
+        bound=mine.bound,
+        detected=mine.detected,
+        sifted=mine.sifted,
+        monitors=(theirs.monitors if theirs is not None else None) or Monitors(),
         eps=min(1.0, security.eps_sec + security.eps_cor + mine.eps_auth) if mine.accepted else 0.0,
         mismatched_bits=_differences(mine.key, final) if mine.accepted else 0,
         eve_sifted_bits=sifted_bits,
@@ -139,7 +186,8 @@ def _known(world: Range, number: int) -> tuple[float, float]:
     Of the final key she knows the greater of two things: what her best guess of it holds, and what amplification left
     uncovered. The second counts bits: she has R bits on the n sifted ones (order 2, as privacy amplification needs it) and
     heard L more disclosed; a final key longer than n - R - L holds at least the difference for her, whatever her guess says
-    (Bennett, Brassard, Crépeau, Maurer 1995).
+    (Bennett, Brassard, Crépeau, Maurer 1995). An attack that keeps its probes and measures them together counts at its Holevo
+    bound.
     """
     mine, eve = world.alice.results[number], world.eve
     if number in eve.double.blocks:
@@ -153,11 +201,13 @@ def _known(world: Range, number: int) -> tuple[float, float]:
     if guess is None or len(guess.bits) != len(mine.sifted_key):
         return 0.0, 0.0
     right = guess.bits == mine.sifted_key
-    kinds = [right[guess.relation == kind] for kind in range(4)]
-    sifted_bits = sum(_information(kind) for kind in kinds)
+    kinds = [right[guess.kind == kind] for kind in np.unique(guess.kind)]
+    bound = min(1.0, eve.notebook.bounds.get(number, 0.0)) * len(mine.sifted_key)
+    sifted_bits = max(bound, sum(_information(kind) for kind in kinds))
     if not mine.accepted:
         return sifted_bits, 0.0
-    exposed = sum(_collision_information(kind) for kind in kinds) + mine.ledger.leak_ec_bits
+    collision = sum(_collision_information(kind) for kind in kinds)
+    exposed = max(bound, collision) + mine.ledger.leak_ec_bits
     uncovered = max(0.0, len(mine.key) + exposed - len(mine.sifted_key))
     final = eve.notebook.guess_final(number, guess)
     guessed = _information(final == mine.key) if final is not None and len(final) == len(mine.key) else 0.0
@@ -230,6 +280,9 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         "reconciliation_efficiency": disclosed / needed if needed else None,
         "reconciliation_rounds": sum(row.rounds for row in accepted) / len(accepted) if accepted else None,
         "epsilon": min(1.0, sum(row.eps for row in accepted)) if accepted else None,
+        "double_clicks": sum(row.monitors.double_clicks for row in done),
+        "intensities": _intensities(world, done),
+        "no_key_for": dict(sorted(collections.Counter(_eaten(row) for row in done if _eaten(row)).items())),
         "classical_bytes": sum(channel.sent_bytes for channel in world.channels),
         "ledger": {
             field.name: sum(getattr(row.ledger, field.name) for row in accepted)
@@ -237,6 +290,36 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         },
         "ledger_imbalance_bits": sum(row.ledger.imbalance() for row in accepted),
     }
+
+
+def _intensities(world: Range, done: list[BlockRow]) -> dict[str, dict[str, float | None]]:
+    """With decoys: gain and error rate of each intensity, over all blocks that came to tell them."""
+    protocol, emitter = world.alice.link.protocol, world.alice.link.emitter
+    told = [row for row in done if row.estimate is not None and row.estimate.intensities]
+    if not told or len(protocol.intensities) != len(emitter.intensities):
+        return {}
+    sent = sum(row.ledger.pulses for row in told)
+    found = {}
+    for index, name in enumerate(protocol.intensities):
+        cells = [
+            cell
+            for row in told
+            if row.estimate is not None
+            for cell in row.estimate.intensities
+            if cell.intensity == name
+        ]
+        tested = sum(cell.tested for cell in cells)
+        found[name] = {
+            "mean_photons": emitter.intensities[index],
+            "gain": sum(row.detected[index] for row in told) / (sent * emitter.probabilities[index]),
+            "qber": sum(cell.errors for cell in cells) / tested if tested else None,
+        }
+    return found
+
+
+def _eaten(row: BlockRow) -> str | None:
+    """Which term of the key length ate a block's key."""
+    return row.bound.eaten_by if row.bound is not None else None
 
 
 def _keys(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
@@ -301,9 +384,23 @@ def _eve(world: Range, blocks: tuple[BlockRow, ...], queries: tuple[QueryRecord,
         "known_sifted_bits": round(sum(row.eve_sifted_bits for row in blocks)),
         "known_key_bits": round(sum(row.eve_key_bits for row in blocks)),
         "known_query_bits": known_queries,
+        "overheard": _overheard(world),
         "detected": bool(alarms),
         "detection_delay_s": alarms[0] - begin_s if alarms else None,
+        "false_alarms": sum(
+            alarm.reason.startswith("telemetry: ") and alarm.t_s < begin_s for alarm in world.recorder.alarms
+        ),
         "alarms": dict(sorted(collections.Counter(alarm.reason for alarm in world.recorder.alarms).items())),
+    }
+
+
+def _overheard(world: Range) -> dict[str, int]:
+    """What listening to envelopes told her: how many, of how many clients, in how many different lengths."""
+    traffic = world.eve.notebook.traffic
+    return {
+        "messages": sum(traffic.values()),
+        "clients": len({client for _, client, _ in traffic}),
+        "lengths": len({(kind, length) for kind, _, length in traffic}),
     }
 
 

@@ -3,6 +3,7 @@
     manifest.json   the scenario with all defaults, its hash, seed, versions, command, summary, verdicts, sha256 of each file
     summary.csv     path, value
     blocks.csv      a row a block
+    intensities.csv a row a block, basis and intensity; only with decoys
     queries.csv     a row a query
     metrics.csv     long form: t_s, node, metric, value, unit
     events.jsonl    an object an event
@@ -21,20 +22,27 @@ import errno
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import json
+import operator
 import platform
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
+from netsim.key_length.finite_key import Term
 from netsim.keys.ledger import Ledger
+from netsim.photonics.record import Monitors
+from netsim.protocols.decoy import NAMES
 from nodes.queries import QueryRecord
 from scenarios.expectations import Verdict
 from scenarios.recorder import Event, Metric, Recorder
 from scenarios.referee import BlockRow, Findings
 from scenarios.schema import Scenario, resolved
+
+_Record = TypeVar("_Record")
 
 PACKAGES = (
     "evelab",
@@ -102,13 +110,15 @@ def write_run(
     try:
         tables = {
             "summary.csv": _csv(["path", "value"], _flat(_portable(summary))),
-            "blocks.csv": _csv(*_blocks(findings.blocks)),
-            "queries.csv": _csv(*_queries(findings.queries)),
+            "blocks.csv": _csv(*_blocks(findings.blocks, scenario)),
+            "queries.csv": _csv(list(QUERY_COLUMNS), _rows(findings.queries, QUERY_COLUMNS)),
             "metrics.csv": _csv(
                 ["t_s", "node", "metric", "value", "unit"], _metrics(findings, recorder.metrics)
             ),
             "events.jsonl": _events(recorder.events),
         }
+        if scenario.link.decoys:
+            tables["intensities.csv"] = _csv(INTENSITY_COLUMNS, _intensities(findings.blocks, scenario))
         for name, text in tables.items():
             (partial / name).write_text(text, encoding="utf-8", newline="")
         versions = _versions()
@@ -207,79 +217,95 @@ def _cell(value: Any) -> Any:
     return repr(float(value)) if isinstance(value, float) else value
 
 
-_LEDGER = tuple(field.name for field in dataclasses.fields(Ledger))
+def _entry(part: str, name: str) -> Callable[[BlockRow], Any]:
+    """What a part of a block says under a name; None where the block has no such part."""
+    return lambda row: getattr(getattr(row, part), name, None)
 
 
-def _blocks(blocks: Sequence[BlockRow]) -> tuple[list[str], list[list[Any]]]:
-    names = next((tuple(b.basis for b in row.estimate.bases) for row in blocks if row.estimate), ())
-    header = [
-        "block",
-        "start_s",
-        "end_s",
-        "status",
-        "reason",
-        "qber",
-        *(f"qber_{name.rstrip('°')}" for name in names),
-        "chsh_s",
-        "chsh_standard_error",
-        *_LEDGER,
-        "reconciliation_rounds",
-        "corrected_bits",
-        "reconciliation_efficiency",
-        "phase_error_bound",
-        "epsilon",
-        "mismatched_bits",
-        "eve_sifted_bits",
-        "eve_key_bits",
-    ]
-    rows = []
+def _term(term: Term) -> Callable[[BlockRow], float | None]:
+    """A term of the key length."""
+    return lambda row: None if row.bound is None else row.bound.terms[term]
+
+
+def _basis(place: int) -> Callable[[BlockRow], float | None]:
+    """The error rate in a basis."""
+    return lambda row: None if row.estimate is None else row.estimate.bases[place].qber
+
+
+def _detected(intensity: int) -> Callable[[BlockRow], int | None]:
+    """Detections at an intensity; None before it was told."""
+    return lambda row: row.detected[intensity] if row.detected else None
+
+
+BLOCK_COLUMNS: dict[str, Callable[[BlockRow], Any]] = {
+    "block": lambda row: row.block,
+    "start_s": lambda row: row.start_s,
+    "end_s": lambda row: row.end_s,
+    "status": lambda row: row.status,
+    "reason": lambda row: row.reason,
+    "qber": lambda row: row.estimate.qber if row.estimate else None,
+    "chsh_s": lambda row: row.estimate.chsh[0] if row.estimate and row.estimate.chsh else None,
+    "chsh_standard_error": lambda row: row.estimate.chsh[1] if row.estimate and row.estimate.chsh else None,
+    **{field.name: _entry("ledger", field.name) for field in dataclasses.fields(Ledger)},
+    "reconciliation_rounds": lambda row: row.rounds,
+    "corrected_bits": lambda row: row.corrected_bits,
+    "reconciliation_efficiency": lambda row: row.efficiency,
+    "phase_error_bound": _entry("bound", "phase_error_bound"),
+    **{f"{term}_term_bits": _term(term) for term in get_args(Term) if term != "detections"},
+    "no_key_for": _entry("bound", "eaten_by"),
+    "epsilon": lambda row: row.eps,
+    **{field.name: _entry("monitors", field.name) for field in dataclasses.fields(Monitors)},
+    "mismatched_bits": lambda row: row.mismatched_bits,
+    "eve_sifted_bits": lambda row: row.eve_sifted_bits,
+    "eve_key_bits": lambda row: row.eve_key_bits,
+}
+"""What a row of blocks.csv says. After `qber` come the bases; at the end, with decoys, `DECOY_COLUMNS`."""
+
+DECOY_COLUMNS: dict[str, Callable[[BlockRow], Any]] = {
+    **{f"detected_{name}": _detected(index) for index, name in enumerate(NAMES)},
+    **{f"{photons}_events": _entry("bound", f"{photons}_events") for photons in ("vacuum", "single_photon")},
+}
+
+INTENSITY_COLUMNS = ("block", "basis", "intensity", "mean_photons", "sifted", "tested", "errors")
+
+QUERY_COLUMNS: dict[str, Callable[[QueryRecord], Any]] = {
+    **{
+        name: operator.attrgetter(name)
+        for name in ("client", "sequence", "created_s", "sent_s", "answered_s", "latency_s")
+    },
+    **{name: operator.attrgetter(name) for name in ("status", "reason", "truth", "answer")},
+    "correct": lambda query: None if query.answer is None else query.answer == query.truth,
+}
+
+
+def _rows(records: Iterable[_Record], columns: Mapping[str, Callable[[_Record], Any]]) -> Iterable[list[Any]]:
+    for record in records:
+        yield [cell(record) for cell in columns.values()]
+
+
+def _blocks(blocks: Sequence[BlockRow], scenario: Scenario) -> tuple[list[str], Iterable[list[Any]]]:
+    bases = next(([b.basis for b in row.estimate.bases] for row in blocks if row.estimate), [])
+    columns: dict[str, Callable[[BlockRow], Any]] = {}
+    for name, cell in BLOCK_COLUMNS.items():
+        columns[name] = cell
+        if name == "qber":
+            columns |= {f"qber_{basis.rstrip('°')}": _basis(place) for place, basis in enumerate(bases)}
+    if scenario.link.decoys:
+        # Where both send, intensities come in pairs, which intensities.csv has.
+        unused = NAMES[len(scenario.link.source.intensities) :] if not scenario.link.relayed else NAMES
+        columns |= {name: cell for name, cell in DECOY_COLUMNS.items() if not name.endswith(unused)}
+    return list(columns), _rows(blocks, columns)
+
+
+def _intensities(blocks: Sequence[BlockRow], scenario: Scenario) -> Iterable[list[Any]]:
+    """The counts of each block that came to an estimate; of pairs of intensities no one mean photon number."""
+    sent = {name: float(mean) for name, mean in zip(NAMES, scenario.link.source.intensities, strict=False)}
     for row in blocks:
-        estimate = row.estimate
-        chsh = estimate.chsh if estimate is not None else None
-        rows.append(
-            [
-                row.block,
-                row.start_s,
-                row.end_s,
-                row.status,
-                row.reason,
-                estimate.qber if estimate is not None else None,
-                *([b.qber for b in estimate.bases] if estimate is not None else [None] * len(names)),
-                *(chsh or (None, None)),
-                *(getattr(row.ledger, name) for name in _LEDGER),
-                row.rounds,
-                row.corrected_bits,
-                row.efficiency,
-                row.phase_error_bound,
-                row.eps,
-                row.mismatched_bits,
-                row.eve_sifted_bits,
-                row.eve_key_bits,
-            ]
-        )
-    return header, rows
-
-
-def _queries(queries: Sequence[QueryRecord]) -> tuple[list[str], list[list[Any]]]:
-    header = ["client", "sequence", "created_s", "sent_s", "answered_s", "latency_s", "status", "reason"]
-    header += ["truth", "answer", "correct"]
-    rows = [
-        [
-            q.client,
-            q.sequence,
-            q.created_s,
-            q.sent_s,
-            q.answered_s,
-            q.latency_s,
-            q.status,
-            q.reason,
-            q.truth,
-            q.answer,
-            None if q.answer is None else q.answer == q.truth,
-        ]
-        for q in queries
-    ]
-    return header, rows
+        if row.estimate is not None:
+            sifted = itertools.chain.from_iterable(row.sifted)
+            for count, cell in zip(sifted, row.estimate.intensities, strict=True):
+                photons = sent.get(cell.intensity)
+                yield [row.block, cell.basis, cell.intensity, photons, count, cell.tested, cell.errors]
 
 
 def _metrics(findings: Findings, told: Sequence[Metric]) -> list[list[Any]]:

@@ -16,7 +16,7 @@ from netsim.random_streams import RandomStreams
 from scenarios.expectations import Verdict
 from scenarios.loader import find, load
 from scenarios.range import build, fabric_of
-from scenarios.referee import Findings, judge
+from scenarios.referee import Findings, Referee
 from scenarios.results import folder_for, write_run
 from scenarios.schema import Scenario
 
@@ -92,13 +92,15 @@ def run(
     streams = RandomStreams(scenario.seed)
     with fabric_of(scenario, streams) as carrier:
         world = build(scenario, carrier, streams)
+        referee = Referee(world)
         for step in range(1, _STEPS + 1):
             until_s = scenario.duration * step / _STEPS
             if until_s > world.env.now:  # the steps of the shortest durations fall together
                 world.env.run(until=until_s)
+                referee.settle()
             if progress is not None:
                 progress(world.env.now, scenario.duration)
-        findings = judge(world)
+        findings = referee.judge()
 
     summary: dict[str, Any] = {
         "scenario": scenario.name,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import re
@@ -35,15 +36,18 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from nodes.attacks.action import Action, Unit
 from nodes.attacks.catalogue import CATALOGUE
-from nodes.attacks.classical import Replay, Tamper
+from nodes.attacks.classical import AnalyseTraffic, ExhaustKeys, Replay, Tamper
 from nodes.attacks.environment import AddedDelay, AddedLoss
 from nodes.attacks.model import FlipLabels
+from scenarios.contradictions import link_contradictions, unmet, without_use
 from scenarios.expectations import Expectation, SeriesValue, parse
 from scenarios.units import (
     BITS,
     FRACTION,
     LENGTH,
+    POWER,
     RATE,
+    RATIO,
     TIME,
     UNLIMITED,
     BitsPerSecond,
@@ -64,6 +68,9 @@ from scenarios.units import (
 
 NODES = ("alice", "eve", "bob", "server")
 """The nodes a scenario may name."""
+
+PROTOCOLS = ("bb84", "e91", "bbm92", "six-state", "mdi")
+"""The QKD protocols."""
 
 RESERVED = ("sweep", "replications")
 """Top-level keys kept for later releases."""
@@ -229,6 +236,59 @@ class Names(Reader):
         return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
 
 
+@dataclasses.dataclass(frozen=True)
+class Numbers(Reader):
+    """A short list of plain numbers within limits, at least one."""
+
+    limits: Limits
+    most: int
+
+    def read(self, value: Any) -> tuple[float, ...]:
+        """The numbers."""
+        if not isinstance(value, list | tuple) or not 1 <= len(value) <= self.most:
+            raise ValueError(
+                f"got {shown(value)}, expected a list of 1 to {self.most} numbers, like [0.5, 0.1]"
+            )
+        return tuple(RealNumber(self.limits).read(number) for number in value)
+
+    def spell(self, value: Any) -> Any:
+        """A list."""
+        return list(value)
+
+    def describe(self) -> dict[str, Any]:
+        """An array."""
+        items = RealNumber(self.limits).describe()
+        return {"type": "array", "items": items, "minItems": 1, "maxItems": self.most}
+
+
+class LossTable(Reader):
+    """A table of times and losses, ascending in time."""
+
+    def read(self, value: Any) -> tuple[tuple[float, float], ...]:
+        """Pairs of seconds and decibels."""
+        expected = "expected a list of pairs in ascending time, like [[0 s, 30 dB], [100 s, 25 dB]]"
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(row, list | tuple) and len(row) == 2 for row in value
+        ):
+            raise ValueError(f"got {shown(value)}, {expected}")
+        at_least_0 = Limits(minimum=0)
+        rows = tuple(
+            (Quantity(TIME, at_least_0).read(t), Quantity(RATIO, at_least_0).read(loss)) for t, loss in value
+        )
+        if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(rows)):
+            raise ValueError(f"got {shown(value)}, {expected}")
+        return rows
+
+    def spell(self, value: Any) -> Any:
+        """Pairs of quantities."""
+        return [[format_quantity(t, TIME), format_quantity(loss, RATIO)] for t, loss in value]
+
+    def describe(self) -> dict[str, Any]:
+        """An array of pairs."""
+        pair = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "items": pair}
+
+
 class Expected(Reader):
     """An expectation, in the language of `scenarios.expectations`."""
 
@@ -261,12 +321,38 @@ _AnySection = TypeVar("_AnySection", bound=Section)
 
 
 class Source(Section):
-    """The source of entangled pairs (E91)."""
+    """The source: Alice's, or of entangled pairs."""
 
-    position: Annotated[Literal["alice", "middle"], Choice(("alice", "middle"))] = Field(
-        default="alice", description="where on the fibre it stands"
+    kind: Annotated[Literal["ideal", "weak-coherent", "spdc"], Choice(("ideal", "weak-coherent", "spdc"))] = (
+        Field(
+            default="ideal",
+            description="ideal: one photon, or one pair, in each pulse; weak-coherent: laser pulses (bb84, mdi); "
+            "spdc: pairs in thermal numbers (e91, bbm92)",
+        )
     )
-    visibility: Fraction = Field(default=0.98, description="of the pairs it emits; 1 is a perfect Φ+")
+    intensities: Annotated[tuple[float, ...], Numbers(Limits(minimum=0, maximum=2), 3)] = Field(
+        default=(0.5, 0.2, 0.0),
+        strict=False,
+        description="weak-coherent only: mean photon numbers, the signal first; two or three of them are decoys",
+    )
+    probabilities: Annotated[tuple[float, ...], Numbers(Limits(above=0, maximum=1), 3)] = Field(
+        default=(0.4, 0.35, 0.25), strict=False, description="how often each intensity is sent"
+    )
+    fluctuation: Annotated[float, Quantity(FRACTION, Limits(minimum=0, maximum=0.2))] = Field(
+        default=0.0, description="relative standard deviation of the mean photon number, pulse by pulse"
+    )
+    pair_mean: Annotated[float, RealNumber(Limits(above=0, maximum=0.25))] = Field(
+        default=0.05, description="spdc only: half the mean number of pairs in a pulse"
+    )
+    isolation: Annotated[float, Quantity(RATIO, Limits(minimum=0))] = Field(
+        default=60.0, description="against light that comes in from the fibre, there and back"
+    )
+    position: Annotated[Literal["alice", "middle"], Choice(("alice", "middle"))] = Field(
+        default="alice", description="pairs only: where on the fibre it stands"
+    )
+    visibility: Fraction = Field(
+        default=0.98, description="pairs: 1 is a perfect Φ+; mdi: of the interference at the relay"
+    )
 
 
 class Detector(Section):
@@ -277,6 +363,28 @@ class Detector(Section):
     )
     dark_counts: Annotated[float, Quantity(FRACTION, Limits(minimum=0, below=1))] = Field(
         default=1e-6, description="probability of a click without a photon, per gate and detector"
+    )
+    mismatch: Annotated[float, Quantity(FRACTION, Limits(above=0, maximum=1))] = Field(
+        default=1.0, description="efficiency of detector 1 over that of detector 0"
+    )
+    timing_mismatch: Annotated[float, Quantity(FRACTION, Limits(above=0, maximum=1))] = Field(
+        default=1.0,
+        description="at the edges of the gate, efficiency of the weaker detector over the other's",
+    )
+    dead_time: Seconds = Field(default=0.0, description="both detectors are blind for so long after a click")
+    afterpulse: Annotated[float, Quantity(FRACTION, Limits(minimum=0, below=0.5))] = Field(
+        default=0.0, description="probability that a click makes the same detector click again later"
+    )
+    afterpulse_lifetime: Annotated[float, Quantity(TIME, Limits(above=0))] = Field(
+        default=1e-6, description="mean time until then"
+    )
+    jitter: Seconds = Field(default=0.0, description="standard deviation of a photon's arrival in the gate")
+    gate: Annotated[float, Quantity(TIME, Limits(above=0))] | None = Field(
+        default=None, description="width of the gate; null takes in all of the pulse's slot"
+    )
+    basis_choice: Annotated[Literal["active", "passive"], Choice(("active", "passive"))] = Field(
+        default="active",
+        description="passive: a beam splitter chooses the basis, and light of some colours it sends one way",
     )
 
 
@@ -292,32 +400,124 @@ class Security(Section):
     proof: Annotated[Literal["trusted", "device-independent"], Choice(("trusted", "device-independent"))] = (
         Field(default="trusted", description="whether the devices are trusted; device-independent needs e91")
     )
+    multiphoton: Annotated[Literal["counted", "ignored"], Choice(("counted", "ignored"))] = Field(
+        default="counted",
+        description="weak pulses without decoys: whether those of several photons count as Eve's; ignored is false, to see what it costs",
+    )
+
+
+class Drift(Section):
+    """Polarisation that wanders, and a loop that tracks it."""
+
+    rate: Annotated[float, RealNumber(Limits(above=0, maximum=100))] = Field(
+        description="standard deviation of the misalignment's angle after one second, in radians"
+    )
+    tracking: Annotated[float, Quantity(TIME, Limits(above=0))] | None = Field(
+        default=None, description="how often a loop sets it back; null is never"
+    )
+    residual: Annotated[float, RealNumber(Limits(minimum=0, maximum=1))] = Field(
+        default=0.0, description="standard deviation of the angle when it has just been set, in radians"
+    )
+
+
+class Coexistence(Section):
+    """Classical channels in the same fibre: the light they scatter into the quantum channel (Raman)."""
+
+    forward: Annotated[float, Quantity(POWER, Limits(minimum=0))] = Field(
+        default=0.0, description="launch power of those that go Bob's way"
+    )
+    backward: Annotated[float, Quantity(POWER, Limits(minimum=0))] = Field(
+        default=0.0, description="of those that go the other way"
+    )
+    cross_section: Annotated[float, RealNumber(Limits(minimum=0, maximum=1e-6))] = Field(
+        default=2e-9, description="share of the power that is scattered, per km of fibre and nm of bandwidth"
+    )
+    filter_nm: Annotated[float, RealNumber(Limits(above=0, maximum=100))] = Field(
+        default=0.8, description="width of the filter before Bob's detectors, in nm"
+    )
+
+
+class Satellite(Section):
+    """A pass of a satellite that carries Alice: the loss over time, from geometry."""
+
+    altitude: Annotated[float, Quantity(LENGTH, Limits(minimum=100, maximum=50_000))] = Field(
+        default=500.0, description="of its orbit"
+    )
+    elevation: Annotated[float, RealNumber(Limits(above=10, maximum=90))] = Field(
+        default=90.0, description="at culmination, in degrees; the pass begins and ends at 10"
+    )
+    begin: Seconds = Field(default=0.0, description="when the pass begins")
+    transmitter: Annotated[float, Quantity(LENGTH, Limits(above=0, maximum=0.01))] = Field(
+        default=0.0003, description="aperture of its telescope"
+    )
+    receiver: Annotated[float, Quantity(LENGTH, Limits(above=0, maximum=0.01))] = Field(
+        default=0.001, description="aperture of Bob's"
+    )
+    optics: Annotated[float, Quantity(RATIO, Limits(minimum=0))] = Field(
+        default=0.0, description="fixed losses of both telescopes"
+    )
 
 
 class Link(Section):
     """The quantum link between Alice and Bob."""
 
-    protocol: Annotated[Literal["bb84", "e91"], Choice(("bb84", "e91"))] = Field(
-        description="the QKD protocol"
+    protocol: Annotated[Literal["bb84", "e91", "bbm92", "six-state", "mdi"], Choice(PROTOCOLS)] = Field(
+        description="the QKD protocol; bb84 with a weak-coherent source of two or three intensities is decoy-state BB84; "
+        "in mdi both send, to a relay in the middle that nobody trusts"
     )
-    grain: Annotated[Literal["pulse", "qubit"], Choice(("pulse", "qubit"))] = Field(
-        default="pulse", description="whole trains as arrays (to measure), or qubit by qubit (to teach)"
+    grain: Annotated[Literal["pulse", "qubit", "sampled"], Choice(("pulse", "qubit", "sampled"))] = Field(
+        default="pulse",
+        description="whole trains as arrays (to measure), qubit by qubit (to teach), or only what is detected (for 10^9 pulses)",
     )
     pulse_rate: Hertz = Field(default=4e6, description="pulses, or pairs, a second")
-    block_pulses: Annotated[int, Integer(Limits(minimum=16, maximum=50_000_000))] = Field(
+    block_pulses: Annotated[int, Integer(Limits(minimum=16, maximum=10**13))] = Field(
         default=1_000_000, description="pulses that are distilled together"
+    )
+    key_basis: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] | None = Field(
+        default=None,
+        description="probability of the basis that makes the key, the other one being revealed; null: both alike, decoys and mdi: 80 %",
     )
     length: Kilometres = Field(default=25.0, description="of the fibre")
     attenuation: DecibelsPerKilometre = Field(default=0.2, description="of the fibre")
     misalignment: Annotated[float, Quantity(FRACTION, Limits(minimum=0, maximum=0.5))] = Field(
         default=0.01, description="probability that a photon is flipped on its way"
     )
-    test_fraction: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] = Field(
-        default=0.2, description="share of the sifted bits revealed to estimate the QBER"
+    background: Annotated[float, RealNumber(Limits(minimum=0, maximum=1))] = Field(
+        default=0.0, description="photons of other light in the fibre that reach Bob's receiver, per gate"
     )
-    source: Source = Field(default_factory=Source, description="e91 only")
+    drift: Drift | None = Field(default=None, description="absent or null: the polarisation stays as it is")
+    coexistence: Coexistence | None = Field(
+        default=None, description="absent or null: no other channels in the fibre"
+    )
+    loss_profile: Annotated[tuple[tuple[float, float], ...], LossTable()] = Field(
+        default=(),
+        strict=False,
+        description="further loss over time: pairs of a time and a loss, linear in dB between them",
+    )
+    satellite: Satellite | None = Field(default=None, description="absent or null: Alice is on the ground")
+    test_fraction: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] = Field(
+        default=0.2,
+        description="share of the sifted bits revealed to estimate the QBER; of those of the key basis, if there is one",
+    )
+    source: Source = Field(default_factory=Source)
     detector: Detector = Field(default_factory=Detector)
     security: Security = Field(default_factory=Security)
+
+    @property
+    def decoys(self) -> bool:
+        """Whether there are weak pulses of several intensities."""
+        means = self.source.intensities
+        return self.source.kind == "weak-coherent" and isinstance(means, tuple) and len(means) > 1
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the protocol measures entangled pairs."""
+        return self.protocol in ("e91", "bbm92")
+
+    @property
+    def relayed(self) -> bool:
+        """Whether both send, to a relay in the middle that owns the detectors."""
+        return self.protocol == "mdi"
 
 
 class Classical(Section):
@@ -393,6 +593,24 @@ class Server(Section):
     training: Training = Field(default_factory=Training)
 
 
+class Alarm(Section):
+    """A sequential test of the telemetry: counts, error rates and instruments, never the key."""
+
+    false_alarm_rate: Annotated[float, Quantity(FRACTION, Limits(above=0, below=1))] = Field(
+        default=1e-6, description="expected false alarms per block, at most"
+    )
+    calibration_blocks: Annotated[int, Integer(Limits(minimum=1, maximum=100_000))] = Field(
+        default=4, description="blocks at the start from which it learns what is usual"
+    )
+    tolerance: Annotated[float, Quantity(FRACTION, Limits(minimum=0, maximum=10))] = Field(
+        default=0.05,
+        description="relative change of a rate that is no alarm; of an error rate, four times that",
+    )
+    abort: Annotated[bool, Flag()] = Field(
+        default=False, description="whether blocks are thrown away while an alarm stands"
+    )
+
+
 class Defences(Section):
     """What Alice, Bob and the server do against Eve."""
 
@@ -407,6 +625,14 @@ class Defences(Section):
         default=2.0, description="CHSH value below which a block is thrown away, e91 only; null is never"
     )
     patience: Seconds = Field(default=2.0, description="how long a query waits for key")
+    attenuated_share: Annotated[float, Quantity(FRACTION, Limits(minimum=0, below=1))] = Field(
+        default=0.0, description="share of the gates in which Bob turns his efficiency down, at random"
+    )
+    attenuation: Fraction = Field(default=0.5, description="by what factor")
+    power_monitor: Annotated[bool, Flag()] = Field(
+        default=False, description="of light that enters Alice's source from the fibre"
+    )
+    alarm: Alarm | None = Field(default=None, description="absent or null: nobody watches the telemetry")
     query_budget: Annotated[int, Integer(Limits(minimum=0))] | None = Field(
         default=None, description="queries a client may ask; null is any number"
     )
@@ -538,6 +764,10 @@ def _parameter_reader(name: str, type_: Any, unit: Unit) -> Reader:
             return Quantity(FRACTION, limits)
         case "s":
             return Quantity(TIME, limits)
+        case "/s":
+            return Quantity(RATE, limits)
+        case "dB":
+            return Quantity(RATIO, limits)
         case "bit":
             return Quantity(BITS, limits, whole=True)
         case "number":
@@ -607,9 +837,11 @@ def resolved(scenario: Scenario) -> dict[str, Any]:
     spelled = scenario.model_dump(mode="json")
     if scenario.queries is None:
         del spelled["server"]
-    if scenario.link.protocol == "bb84":
-        del spelled["link"]["source"]
-        del spelled["defences"]["abort_below_chsh"]
+    for path in without_use(scenario):
+        section = spelled
+        for key in path[:-1]:
+            section = section[key]
+        del section[path[-1]]
     return spelled
 
 
@@ -632,8 +864,7 @@ def _contradictions(scenario: Scenario) -> Iterator[tuple[Location, str]]:
     if scenario.eve.position > link.length:
         got, length = format_quantity(scenario.eve.position, LENGTH), format_quantity(link.length, LENGTH)
         yield ("eve", "position"), f"got {got}, expected at most the link's length ({length})"
-    if link.protocol == "bb84":
-        yield from _not_with_bb84(scenario)
+    yield from link_contradictions(scenario)
     if scenario.defences.authentication is True and keys.preshared < _AUTHENTICATION_KEY_BITS:
         least = f"at least {_AUTHENTICATION_KEY_BITS} bit for the first block's tags"
         without = "or defences.authentication: false"
@@ -661,19 +892,6 @@ def _window_contradictions(expectation: Expectation, duration_s: float) -> Itera
         yield "the window: " + _too_long(window.until_s, duration_s)
 
 
-def _not_with_bb84(scenario: Scenario) -> Iterator[tuple[Location, str]]:
-    """What only E91 has."""
-    instead = "remove it, or use protocol: e91"
-    if "source" in scenario.link.model_fields_set:
-        message = f"bb84 has no source of pairs, Alice prepares every pulse herself: {instead}"
-        yield ("link", "source"), message
-    if scenario.link.security.proof == "device-independent":
-        why = "that proof rests on a violated CHSH inequality, which needs protocol: e91"
-        yield ("link", "security", "proof"), f"got device-independent, expected trusted: {why}"
-    if "abort_below_chsh" in scenario.defences.model_fields_set:
-        yield ("defences", "abort_below_chsh"), f"bb84 measures no CHSH value: {instead}"
-
-
 def _entry_contradictions(entry: TimelineEntry, scenario: Scenario) -> Iterator[tuple[str, str]]:
     """What is wrong with one entry of the timeline in its scenario: which key, and why."""
     action = entry.action
@@ -685,21 +903,29 @@ def _entry_contradictions(entry: TimelineEntry, scenario: Scenario) -> Iterator[
             yield "until", f"got {got}, expected later than the entry's at ({start})"
         elif entry.until > scenario.duration:
             yield "until", _too_long(entry.until, scenario.duration)
+    for need in action.requires():
+        if message := unmet(need, scenario):
+            yield "action", f"got {action.id}, which needs {message}"
     if isinstance(action, FlipLabels):
-        if entry.at > 0:
-            yield (
-                "at",
-                f"got {format_quantity(entry.at, TIME)}, expected 0 s: the model is trained at the start",
-            )
-        if entry.until is not None:
-            yield "until", f"{action.id} takes none: the model is trained once, at the start"
+        yield from _at_the_start(entry)
     if scenario.queries is None:
         yield from _needs_queries(action)
 
 
+def _at_the_start(entry: TimelineEntry) -> Iterator[tuple[str, str]]:
+    """What is wrong with the times of something that happens before the model is trained."""
+    if entry.at > 0:
+        yield "at", f"got {format_quantity(entry.at, TIME)}, expected 0 s: the model is trained at the start"
+    if entry.until is not None:
+        yield "until", f"{entry.action.id} takes none: the model is trained once, at the start"
+
+
 def _needs_queries(action: Action) -> Iterator[tuple[str, str]]:
     """What of an action has no sense when nobody asks the server: which key, and why."""
-    if isinstance(action, FlipLabels | Replay) or getattr(action, "id", "").startswith("server."):
+    asked = isinstance(action, FlipLabels | ExhaustKeys | AnalyseTraffic) or (
+        isinstance(action, Replay) and action.messages == "queries"
+    )
+    if asked or getattr(action, "id", "").startswith("server."):
         yield "action", f"got {action.id}, which needs a queries section"
     if isinstance(action, Tamper) and isinstance(action.messages, tuple):
         for kind in action.messages:

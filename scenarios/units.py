@@ -99,13 +99,16 @@ TIME = Dimension(
         "µs": "1e-6",  # micro sign
         "\N{GREEK SMALL LETTER MU}s": "1e-6",
         "ns": "1e-9",
+        "ps": "1e-12",
         "min": "60",
         "h": "3600",
     },
-    ("s", "ms", "us", "ns"),
+    ("s", "ms", "us", "ns", "ps"),
 )
 LENGTH = Dimension("a length", "25 km", {"km": "1", "m": "1e-3"}, ("km", "m"))
 ATTENUATION = Dimension("an attenuation", "0.2 dB/km", {"dB/km": "1"}, ("dB/km",))
+POWER = Dimension("a power", "1 mW", {"mW": "1", "W": "1e3", "uW": "1e-3", "nW": "1e-6"}, ("mW", "uW", "nW"))
+RATIO = Dimension("a ratio", "60 dB", {"dB": "1"}, ("dB",))
 _HERTZ = {"Hz": "1", "kHz": "1e3", "MHz": "1e6", "GHz": "1e9", "/s": "1"}
 FREQUENCY = Dimension("a frequency", "4 MHz", _HERTZ, ("GHz", "MHz", "kHz", "Hz"))
 RATE = Dimension("a rate", "5 /s", _HERTZ, ("/s",))

@@ -39,6 +39,7 @@ from scenarios import units
 from scenarios.console import print_result
 from scenarios.expectations import SERIES, SUMMARY_PATHS
 from scenarios.loader import LIBRARY, load
+from scenarios.results import BLOCK_COLUMNS, DECOY_COLUMNS, INTENSITY_COLUMNS, QUERY_COLUMNS
 from scenarios.runner import run
 from scenarios.schema import json_schema
 
@@ -131,7 +132,7 @@ def _default(name: str, value: dict[str, Any], required: Iterable[str]) -> str:
     if isinstance(default, float) and _values(value).startswith("a fraction"):
         return _code(units.format_quantity(default, units.FRACTION) if default >= 0.01 else f"{default:g}")
     if isinstance(default, list):
-        return _code(f"[{', '.join(default)}]")
+        return _code(f"[{', '.join(map(str, default))}]")
     return _code(default) if default != "" else "empty"
 
 
@@ -297,7 +298,7 @@ class _Generated(SphinxDirective):
 
 _PROMISES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("eve", "{{action}} {}", tuple(CATALOGUE)),
-    ("results", "`{}`", tuple(SUMMARY_PATHS)),
+    ("results", "`{}`", (*SUMMARY_PATHS, *BLOCK_COLUMNS, *DECOY_COLUMNS, *INTENSITY_COLUMNS, *QUERY_COLUMNS)),
     ("link", "`{}`", ABORT_REASONS),
 )
 """(page, how a name must stand there, the names)."""

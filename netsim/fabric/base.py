@@ -11,6 +11,7 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
+from netsim.photonics.drift import Drift, Walk
 from netsim.photonics.qubits import Qubits
 from netsim.photonics.train import Train
 from netsim.topology import Topology
@@ -54,6 +55,7 @@ class Fabric(abc.ABC):
         self.topology = topology
         self._rng = rng
         self._taps: dict[str, Tap] = {}
+        self._walks: dict[tuple[str, str], Walk] = {}
 
     def attach(self, taps: Mapping[str, Tap]) -> None:
         """Put taps at hosts."""
@@ -100,4 +102,14 @@ class Fabric(abc.ABC):
         return route
 
     def _through_fibre(self, near: str, far: str, train: Train, where: slice) -> None:
-        self.topology.fibre(near, far).transmit(train, where, self._rng)
+        fibre = self.topology.fibre(near, far)
+        fibre.transmit(train, where, self._rng, self._walk(near, far, fibre.drift))
+
+    def _walk(self, near: str, far: str, drift: Drift | None) -> Walk | None:
+        """The one path of a fibre's drift: from a stream of its own, so that it is the same however light is drawn."""
+        if drift is None:
+            return None
+        ends = (min(near, far), max(near, far))
+        if ends not in self._walks:
+            self._walks[ends] = Walk(drift, self._rng.spawn(1)[0])
+        return self._walks[ends]

@@ -16,6 +16,7 @@ class Ledger:
         test_bits: sifted bits revealed to estimate the error rate.
         key_bits: sifted bits left to make key from.
         disclosed_parities: parities that crossed the wire in reconciliation.
+        disclosed_counts: bits in which the errors found were told, where the key length asks for it.
         verification_bits: tag of the universal hash.
         amplification_bits: taken away for what Eve may know, beyond what was disclosed.
         secret_bits: final key.
@@ -30,6 +31,7 @@ class Ledger:
     test_bits: int = 0
     key_bits: int = 0
     disclosed_parities: int = 0
+    disclosed_counts: int = 0
     verification_bits: int = 0
     amplification_bits: int = 0
     secret_bits: int = 0
@@ -40,7 +42,7 @@ class Ledger:
     @property
     def leak_ec_bits(self) -> int:
         """Everything disclosed to make the two strings equal, and to know that they are."""
-        return self.disclosed_parities + self.verification_bits
+        return self.disclosed_parities + self.disclosed_counts + self.verification_bits
 
     def void(self) -> None:
         """The block is given up: it made no key, whatever had been computed."""

@@ -8,7 +8,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.photonics.train import EIGHTH, NO_PHOTON, Train
+from netsim.photonics.light import Kernel
+from netsim.photonics.train import (
+    ATTENUATED,
+    EIGHTH,
+    FIRED_0,
+    NO_PHOTON,
+    Choice,
+    Exposure,
+    Notes,
+    Response,
+    Train,
+)
+from netsim.random_streams import rare_events
 
 
 class Qubit(Protocol):
@@ -110,6 +122,29 @@ class QubitTrain(Train):
             outcomes[local] = self._factory.measure(qubit, uniform)
             from_z_axis(qubit, setting)
         return outcomes
+
+    def act(self, where: slice, kernel: Kernel, rng: np.random.Generator) -> Notes:  # noqa: ARG002  the interface's
+        """Not gate by gate."""
+        raise TypeError("this attack is not written in gates: it acts on trains of pulses")
+
+    def expose(self, where: slice, response: Response, choice: Choice, rng: np.random.Generator) -> Exposure:
+        """Measure qubit by qubit; what was measured is gone."""
+        gates = where.stop - where.start
+        chosen = choice.draw(gates, rng)
+        best = float(response.efficiency[0].max())
+        self.lose(where, best, rng)
+        found = self.measure(where, choice.settings[chosen], rng)
+        self.lose(where, 0.0, rng)
+        reduced = rng.random(gates) < response.attenuated_share
+        share = response.efficiency[0] / best if best else np.zeros(2)
+        odds = share[np.maximum(found, 0)] * np.where(reduced, response.attenuation, 1.0)
+        seen = (found != NO_PHOTON) & (rng.random(gates) < odds)
+        patterns = np.where(seen, np.uint8(FIRED_0) << np.maximum(found, 0).astype(np.uint8), np.uint8(0))
+        for detector, noise in enumerate(response.noise):
+            patterns[rare_events(gates, float(noise), rng)] |= np.uint8(FIRED_0 << detector)
+        slots = np.flatnonzero(patterns)
+        marks = patterns[slots] | reduced[slots] * np.uint8(ATTENUATED)
+        return Exposure(slots, chosen[slots], marks, 0, lambda at: chosen[at])
 
     def replace(self, where: slice, other: Train) -> None:
         """The qubits of `where` are absorbed, and those of `other` go on in their place."""

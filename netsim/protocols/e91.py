@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netsim.key_length.finite_key import KeyLength, device_independent, e91_trusted
 from netsim.protocols.estimate import BasisErrors, Estimate
-from netsim.protocols.protocol import Protocol, Security
+from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
 
 ALICE_POLARISER_DEG = (0.0, 22.5, 45.0)
 BOB_POLARISER_DEG = (22.5, 45.0, 67.5)
@@ -31,7 +31,9 @@ class E91(Protocol):
     name: ClassVar[str] = "e91"
     alice_angles: ClassVar[NDArray[np.uint8]] = np.array([0, 1, 2], dtype=np.uint8)
     bob_angles: ClassVar[NDArray[np.uint8]] = np.array([1, 2, 3], dtype=np.uint8)
+    bases: ClassVar[tuple[str, ...]] = tuple(f"{angle:g}°" for angle in KEY_POLARISER_DEG)
     entangled: ClassVar[bool] = True
+    witnesses: ClassVar[bool] = True
 
     @property
     def proof(self) -> str:
@@ -51,41 +53,30 @@ class E91(Protocol):
         """A device-independent claim may not leave out what was lost."""
         return self.security_proof == "device-independent"
 
-    def estimate(
-        self,
-        alice: NDArray[np.uint8],
-        bob: NDArray[np.uint8],
-        alice_outcomes: NDArray[np.uint8],
-        bob_outcomes: NDArray[np.uint8],
-    ) -> Estimate:
+    def estimate(self, revealed: Revealed) -> Estimate:
         """Errors at each key angle, and all nine correlators."""
-        pair = 3 * alice.astype(np.int64) + bob
+        pair = 3 * revealed.alice.astype(np.int64) + revealed.bob
         total = np.bincount(pair, minlength=9)
-        different = np.bincount(pair[alice_outcomes != bob_outcomes], minlength=9)
+        different = np.bincount(pair[revealed.alice_outcomes != revealed.bob_outcomes], minlength=9)
         correlators = {
             (a, b): (int(total[3 * i + j] - different[3 * i + j]), int(different[3 * i + j]))
             for i, a in enumerate(ALICE_POLARISER_DEG)
             for j, b in enumerate(BOB_POLARISER_DEG)
         }
         bases = tuple(
-            BasisErrors(f"{angle:g}°", correlators[angle, angle][1], sum(correlators[angle, angle]))
-            for angle in KEY_POLARISER_DEG
+            BasisErrors(name, correlators[angle, angle][1], sum(correlators[angle, angle]))
+            for name, angle in zip(self.bases, KEY_POLARISER_DEG, strict=True)
         )
         return Estimate(bases, correlators)
 
     def key_length(
-        self,
-        key_settings: NDArray[np.uint8],
-        estimate: Estimate,
-        disclosed_parities: int,
-        tag_bits: int,
-        security: Security,
+        self, kept: Kept, estimate: Estimate, disclosed_parities: int, tag_bits: int, security: Security
     ) -> KeyLength:
         """By the proof that was asked for; see netsim.key_length.finite_key."""
-        counts = np.bincount(key_settings, minlength=3)
+        counts = np.bincount(kept.settings, minlength=3)
         if self.security_proof == "device-independent":
             return device_independent(
-                n=len(key_settings),
+                n=len(kept.settings),
                 correlators=estimate.correlators,
                 leak_ec_bits=disclosed_parities,
                 eps_sec=security.eps_sec,

@@ -1,4 +1,4 @@
-"""What parameter estimation finds: errors per basis, and for pairs the correlators and CHSH."""
+"""What parameter estimation finds: errors per basis, per intensity, and for pairs the correlators and CHSH."""
 
 from __future__ import annotations
 
@@ -24,16 +24,30 @@ class BasisErrors:
 
 
 @dataclasses.dataclass(frozen=True)
+class IntensityErrors:
+    """The test of one basis at one intensity (one of each side, where both send)."""
+
+    basis: str
+    intensity: str
+    errors: int
+    tested: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Estimate:
     """What Alice and Bob know of a block after comparing what they revealed.
 
     Attributes:
-        bases: the test in each basis that makes key.
+        bases: the test in each basis that makes key, or bears it out; with decoys, of the signal pulses.
         correlators: for E91, (Alice's polariser, Bob's) in degrees → (equal outcomes, different outcomes).
+        intensities: with decoys, the test in each basis at each intensity.
+        key_errors: the test of what reconciliation will meet: the bases and intensities that make key; None is all of `bases`.
     """
 
     bases: tuple[BasisErrors, ...]
     correlators: Mapping[tuple[float, float], tuple[int, int]] = dataclasses.field(default_factory=dict)
+    intensities: tuple[IntensityErrors, ...] = ()
+    key_errors: BasisErrors | None = None
 
     @property
     def errors(self) -> int:
@@ -49,6 +63,12 @@ class Estimate:
     def qber(self) -> float | None:
         """Error rate over all bases; None if nothing was tested."""
         return self.errors / self.tested if self.tested else None
+
+    @property
+    def key_qber(self) -> float:
+        """The error rate to expect in the key before reconciliation."""
+        expected = self.key_errors.qber if self.key_errors is not None else self.qber
+        return expected if expected is not None else self.qber or 0.0
 
     @property
     def chsh(self) -> tuple[float, float] | None:

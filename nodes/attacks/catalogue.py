@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 from nodes.attacks.action import Action
-from nodes.attacks.channel import InterceptResend
-from nodes.attacks.classical import Cut, Impersonate, Replay, Tamper
+from nodes.attacks.channel import InterceptResend, NoiseMasked
+from nodes.attacks.classical import AnalyseTraffic, Cut, ExhaustKeys, Impersonate, Replay, Tamper
+from nodes.attacks.devices import (
+    AfterGate,
+    Blinding,
+    IntensityLeak,
+    TimeShift,
+    TrojanHorse,
+    Wavelength,
+    WeakRandom,
+)
 from nodes.attacks.environment import AddedDelay, AddedLoss, Misalign, SlowServer
 from nodes.attacks.model import FlipLabels
+from nodes.attacks.photon_number import (
+    BeamSplitting,
+    DecoyMimicking,
+    PhotonNumberSplitting,
+    UnambiguousDiscrimination,
+)
+from nodes.attacks.probes import Collective, EntanglingProbe, OptimalIndividual
+from nodes.attacks.relay import OwnRelay
 
 CATALOGUE: dict[str, type[Action]] = {
     action.id: action
     for action in (
         InterceptResend,
+        OptimalIndividual,
+        EntanglingProbe,
+        Collective,
+        NoiseMasked,
+        PhotonNumberSplitting,
+        BeamSplitting,
+        UnambiguousDiscrimination,
+        DecoyMimicking,
+        Blinding,
+        AfterGate,
+        TimeShift,
+        Wavelength,
+        TrojanHorse,
+        IntensityLeak,
+        WeakRandom,
+        OwnRelay,
         Cut,
         Tamper,
         Replay,
         Impersonate,
+        ExhaustKeys,
+        AnalyseTraffic,
         FlipLabels,
         AddedDelay,
         AddedLoss,

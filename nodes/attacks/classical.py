@@ -120,23 +120,32 @@ def _with_flips(message: Message, field: str, bits: int, rng: np.random.Generato
 
 @dataclasses.dataclass(frozen=True)
 class Replay(Action):
-    """Record queries and send them again later."""
+    """Record messages to Bob's site and send them again later."""
 
     id: ClassVar[str] = "eve.replay"
     family: ClassVar[str] = "classical"
-    sign: ClassVar[str] = "the server meets key IDs that are spent, and rejects"
+    sign: ClassVar[str] = (
+        "queries: the server meets key IDs that are spent, and rejects; the link's messages: none, old numbers are passed over"
+    )
     gets: ClassVar[str] = "nothing"
     source: ClassVar[str] = "Syverson 1994, a taxonomy of replay attacks"
-    defences: ClassVar[tuple[str, ...]] = ("one-time keys",)
+    defences: ClassVar[tuple[str, ...]] = ("one-time keys", "sequence numbers")
 
     fraction: float = parameter(
-        1.0, "fraction", "share of the queries that are sent again", minimum=0.0, maximum=1.0
+        1.0, "fraction", "share of the messages that are sent again", minimum=0.0, maximum=1.0
+    )
+    messages: Literal["queries", "link"] = parameter(
+        "queries", "choice", "which messages", choices=("queries", "link")
     )
     after: float = parameter(0.1, "s", "how long after the original the copy is sent", minimum=0.0)
 
     def on_frame(self, eve: Eve, frame: Frame, envelope: Envelope) -> None:  # noqa: ARG002  the hook's
-        """Let the query pass, and send it once more later."""
-        if kind_of(envelope.body) == "query" and eve.random("replay").random() < self.fraction:
+        """Let the message pass, and send it once more later."""
+        if self.messages == "queries":
+            meant = kind_of(envelope.body) == "query"
+        else:
+            meant = envelope.session != Envelope.QUERIES and envelope.receiver == "bob"
+        if meant and eve.random("replay").random() < self.fraction:
             eve.inject(envelope, self.after)
 
 
@@ -146,10 +155,24 @@ class Impersonate(Action):
 
     id: ClassVar[str] = "eve.impersonate"
     family: ClassVar[str] = "classical"
-    sign: ClassVar[str] = "none without authentication: two clean links; with it, every block aborts"
-    gets: ClassVar[str] = "all the key and all the queries without authentication; nothing with it"
+    sign: ClassVar[str] = (
+        "none without authentication: two clean links; with it, every block aborts, unless she knows all of the pre-shared key"
+    )
+    gets: ClassVar[str] = (
+        "all the key and all the queries without authentication, or with all of the pre-shared key; "
+        "nothing with it, but for 2^-u at each tag, u the bits of hash key and pad that she must guess"
+    )
     source: ClassVar[str] = "Wegman, Carter 1981 is the defence: forgery at most ε a message"
     defences: ClassVar[tuple[str, ...]] = ("authentication",)
+    needs: ClassVar[tuple[str, ...]] = ("receiver",)
+
+    known_preshared: float = parameter(
+        0.0,
+        "fraction",
+        "share of the pre-shared key's bits that she knows; the others she guesses",
+        minimum=0.0,
+        maximum=1.0,
+    )
 
     def on_photons(self, eve: Eve, train: Train, where: slice, receiver: str) -> None:
         """Keep the light, and send her own."""
@@ -158,3 +181,43 @@ class Impersonate(Action):
     def on_frame(self, eve: Eve, frame: Frame, envelope: Envelope) -> None:
         """Answer in the other's place; open and seal again what clients and server say."""
         eve.double.on_frame(frame, envelope)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExhaustKeys(Action):
+    """Use up the key: a client at Alice's site that is Eve's asks, and asks."""
+
+    id: ClassVar[str] = "eve.exhaust_keys"
+    family: ClassVar[str] = "classical"
+    sign: ClassVar[str] = (
+        "the pool runs dry when rate x key bits of a query and its answer exceeds the net key rate; others' queries wait, or give up"
+    )
+    gets: ClassVar[str] = "nothing, but others get no answers"
+    source: ClassVar[str] = (
+        "denial of service against key management; ETSI GS QKD 014 leaves quotas to the KME"
+    )
+    defences: ClassVar[tuple[str, ...]] = ("query_budget", "patience")
+
+    rate: float = parameter(200.0, "/s", "queries of hers, a second", minimum=1e-3)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnalyseTraffic(Action):
+    """Listen to the queries' envelopes: who asks, when, and how long the messages are."""
+
+    id: ClassVar[str] = "eve.traffic_analysis"
+    family: ClassVar[str] = "classical"
+    sign: ClassVar[str] = "none: she listens"
+    gets: ClassVar[str] = (
+        "how many queries each client asks, and when; nothing of their content, as all have one length; periodic arrivals "
+        "tell her no more than that a client is there"
+    )
+    source: ClassVar[str] = "Raymond 2001, traffic analysis: protocols, attacks, design issues"
+    defences: ClassVar[tuple[str, ...]] = ("fixed length", "arrivals: periodic")
+
+    def on_frame(self, eve: Eve, frame: Frame, envelope: Envelope) -> None:
+        """Note the envelope, not what is in it."""
+        kind = kind_of(envelope.body)
+        if kind in ("query", "answer"):
+            client = envelope.sender if kind == "query" else envelope.receiver
+            eve.notebook.overheard(kind, client, len(frame.data))

@@ -175,9 +175,9 @@ class Plot:
         radius, class_ = (6.0, "found") if crossed else (3.2, "point")
         self._shapes.append(tag("circle", tag("title", title), cx=across, cy=up, r=radius, class_=class_))
 
-    def dots(self, points: Iterable[tuple[float, float]]) -> None:
+    def dots(self, points: Iterable[tuple[float, float]], class_: str = "dots") -> None:
         """Many points, as one shape."""
-        self._draw("dots", *(part for point in points for part in ("M", *self.at(*point), "h0")))
+        self._draw(class_, *(part for point in points for part in ("M", *self.at(*point), "h0")))
 
     def whiskers(self, ranges: Iterable[tuple[float, float, float]], class_: str = "whisker") -> None:
         """Upright lines. Each is (x, low, high)."""
@@ -192,10 +192,10 @@ class Plot:
             parts += ["M", left, bottom, "H", max(right, left + 1), "V", min(top, bottom - 1), "H", left, "z"]
         self._draw("envelope", *parts)
 
-    def line(self, points: Iterable[tuple[float, float]]) -> None:
+    def line(self, points: Iterable[tuple[float, float]], class_: str = "line") -> None:
         """A line through points."""
         places = enumerate(self.at(*point) for point in points)
-        self._draw("line", *(part for number, place in places for part in ("L" if number else "M", *place)))
+        self._draw(class_, *(part for number, place in places for part in ("L" if number else "M", *place)))
 
     def steps(self, series: Series, end: float, class_: str = "line") -> None:
         """A line through values each of which holds until the next, the last until `end`."""
@@ -210,14 +210,6 @@ class Plot:
         up = self._up(value)
         self._draw("rule", "M", self._left, up, "H", self._right)
         self._shapes.append(text(label, self._right - 4, up - 5, "label", "end"))
-
-    def upright(self, value: float, label: str, place: int) -> None:
-        """A position on the x axis, with its name; `place` counts such names from above."""
-        across, y = self._across(value), self._top + 11.0 + 14 * place
-        self._draw("rule", "M", across, self._floor, "V", self._top)
-        before = across + len(label) * CHARACTER + 8 > self._right
-        x, anchor = (across - 4, "end") if before else (across + 4, "start")
-        self._shapes.append(text(label, x, y, "label", anchor))
 
     def rug(self, row: int, places: Iterable[float]) -> None:
         """Ticks in a row below the plot, where something happened."""

@@ -18,16 +18,18 @@ def section(run: Run) -> Markup:
     return joined((block, _query(run) if run.asks and run.queries else None))
 
 
-def _fibre(run: Run, *, source: bool) -> list[str]:
+def _fibre(run: Run, middle: str = "") -> list[str]:
     """Who is along the fibre, from Alice to Bob."""
     sites = [(run.scenario.eve.position, "Eve")]
-    if source:
-        sites.append((run.scenario.link.length / 2, "Source"))
+    if middle:
+        sites.append((run.scenario.link.length / 2, middle))
     return ["Alice", *(name for _, name in sorted(sites)), "Bob"]
 
 
-def _source_in_the_middle(run: Run) -> bool:
-    return (run.scenario.link.source or {}).get("position") == "middle"
+def _middle(run: Run) -> str:
+    """Who stands in the middle of the fibre: a source, a relay, or nobody."""
+    source = "Source" if run.pairs and run.scenario.link.source.position == "middle" else ""
+    return "Charlie" if run.relayed else source
 
 
 def _block_touched(run: Run, block: Block, what: str) -> bool:
@@ -53,7 +55,7 @@ def _block(run: Run) -> Markup:
     why = "No block gave key; this is the first, up to where it stopped."
     if good:
         why = f"The first block that gave key{' although Eve was at work' if touched else ''}."
-    lines = ["KME Alice", *_fibre(run, source=_source_in_the_middle(run)), "KME Bob"]
+    lines = ["KME Alice", *_fibre(run, _middle(run)), "KME Bob"]
     steps, name = block_steps(run, block), f"Who said what to whom in block {block.block}"
     caption = (
         f"{why} Light begins at {words.clock(block.start_s)}, the block ends at {words.clock(block.end_s or 0.0)}. "
@@ -75,6 +77,10 @@ def block_steps(run: Run, block: Block) -> list[Step]:
         return Step("message", source, f"KME {source}", text, detail, phase)
 
     settings, clicks = ("settings", "") if run.pairs else ("bases", f"{block.detections:,} clicks")
+    told = "bases, intensities" if len(run.scenario.link.source.probabilities) > 1 else settings
+    which = "which of these count" if run.relayed else "which clicked"
+    if run.relayed:
+        clicks = f"{block.detections:,} of those announced"
     both = f"{block.detections:,} detected by both; " if run.pairs else ""
     revealed = f"{both}{block.sifted_bits:,} sifted, {block.test_bits:,} of them revealed"
     found = "no errors could be counted"
@@ -91,8 +97,8 @@ def block_steps(run: Run, block: Block) -> list[Step]:
     rest = f"{kept:,} bits stay for the next tags" if kept else ""
     light = [say("→", "start", "announces the block", phase="Light"), *_light(run, block)]
     sifting = [
-        say("←", "detections", f"which clicked, and his {settings}", clicks, "Sifting"),
-        say("→", "sifting", f"her {settings}, and her outcomes for a random sample", revealed),
+        say("←", "detections", f"{which}, and his {settings}", clicks, "Sifting"),
+        say("→", "sifting", f"her {told}, and her outcomes for a sample", revealed),
         say("←", "sample", "his outcomes for the same sample", phase="Estimation"),
         Step("note", "Alice", "Bob", found),
     ]
@@ -136,10 +142,14 @@ def block_steps(run: Run, block: Block) -> list[Step]:
 
 
 def _light(run: Run, block: Block) -> list[Step]:
-    pulses, touched = f"{run.scenario.link.block_pulses:,}", _block_touched(run, block, "light")
+    pulses, touched = words.count(run.scenario.link.block_pulses), _block_touched(run, block, "light")
+    kind = "weak pulses" if run.scenario.link.source.kind == "weak-coherent" else "single photons"
+    if run.relayed:
+        sent = [Step("light", who, "Charlie", kind, pulses, touched=touched) for who in ("Alice", "Bob")]
+        return [*sent, *(Step("message", "Charlie", who, "which of them met") for who in ("Alice", "Bob"))]
     if not run.pairs:
-        return [Step("light", "Alice", "Bob", f"{pulses} single photons", touched=touched)]
-    ways = [("Source", "Alice"), ("Source", "Bob")] if _source_in_the_middle(run) else [("Alice", "Bob")]
+        return [Step("light", "Alice", "Bob", f"{pulses} {kind}", touched=touched)]
+    ways = [("Source", "Alice"), ("Source", "Bob")] if _middle(run) else [("Alice", "Bob")]
     return [Step("light", *way, "one half of each pair", f"{pulses} pairs", touched=touched) for way in ways]
 
 
@@ -170,7 +180,7 @@ def _query(run: Run) -> Markup:
         why = f"The first query that was answered{' while Eve was at work' if touched else ''}"
     else:
         why = f"No query was answered; this is the first of those that came furthest ({query.status})"
-    fibre = _fibre(run, source=False)
+    fibre = _fibre(run)
     lines = ["Client", "KME Alice", *fibre, "KME Bob", "Server"]
     steps, name = query_steps(run, query), "Who said what to whom for one query"
     caption = f"{why}. It was made at {words.clock(query.created_s)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scenarios.report import words
 from scenarios.report.folder import Run
 from scenarios.report.markup import Markup, joined, table, tag
+from scenarios.report.strip import strip
 from scenarios.units import TIME, format_quantity
 
 
@@ -52,6 +53,10 @@ def _knowledge(run: Run) -> Markup:
     ]
     if run.asks:
         cells.append(("queries", words.bits(run.summary.eve.known_query_bits), "", ""))
+    if heard := run.summary.eve.overheard.get("messages", 0):
+        clients, lengths = (run.summary.eve.overheard.get(name, 0) for name in ("clients", "lengths"))
+        of = f"{words.plural(clients, 'client')}, {words.plural(lengths, 'length')}"
+        cells.append(("envelopes, from outside", words.plural(heard, "message"), of, ""))
     note = (
         "As the referee has it, who sees Eve's notebook and the truth: bits of information in her best guess; of the final "
         "key, what amplification left uncovered if that is more. What pure chance would explain counts as nothing."
@@ -62,8 +67,11 @@ def _knowledge(run: Run) -> Markup:
 
 def _detection(run: Run) -> Markup | None:
     eve = run.summary.eve
+    began = "before she began" if eve.attacks else "though nobody attacked"
+    sounded = f" The telemetry gave {words.plural(eve.false_alarms, 'alarm')} {began}."
+    false = tag("p", tag("strong", "False alarms."), sounded) if eve.false_alarms else None
     if not eve.attacks:
-        return None
+        return false
     # The referee counts from the first attack on the channels: no alarm of the link tells of a poisoned model.
     begin_s = min((act.start for act in run.acts if act.kind == "eve" and act.end is not None), default=None)
     if begin_s is None:
@@ -78,19 +86,17 @@ def _detection(run: Run) -> Markup | None:
         by = f" by {first.node} ({words.why(first.reason)})" if first else ""
         noticed = "Noticed"
         text = f" {words.time(delay_s)} after she began (at {words.time(begin_s)}){by}."
-    return tag("p", tag("strong", noticed), text)
+    return joined((tag("p", tag("strong", noticed), text), false))
 
 
 def _alarms(run: Run) -> Markup:
-    alarms: dict[tuple[str, str], list[float]] = {}
-    for event in run.events:
-        if event.event == "alarm":
-            alarms.setdefault((event.reason, event.node), []).append(event.t_s)
-    if not alarms:
+    if not run.alarms:
         return tag("p", "No alarm was raised by anybody.")
-    rows = [
-        (words.why(reason), node, f"{len(times):,}", words.clock(times[0]), words.clock(times[-1]))
-        for (reason, node), times in sorted(alarms.items(), key=lambda item: item[1][0])
-    ]
-    heads = ["alarm", "raised by", "times", "first at", "last at"]
-    return table(heads, rows, ["", "nowrap", *["number"] * 3])
+    rows = []
+    for reason, told in run.alarms.items():
+        times, nodes = [event.t_s for event in told], sorted({event.node for event in told})
+        when = strip(run, "when it was raised", at=times)
+        raised = (f"{len(times):,}", words.clock(times[0]), ", ".join(nodes))
+        rows.append((words.why(reason), when, *raised))
+    heads = ["alarm", "over the run", "times", "first at", "raised by"]
+    return table(heads, rows, ["", "over", "number", "number", "nowrap"])

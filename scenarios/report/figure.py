@@ -28,36 +28,37 @@ def figure(
 def over_time(
     run: Run,
     title: str,
-    y: Axis,
-    draw: Callable[[Plot], None],
+    plots: Sequence[tuple[Axis, Callable[[Plot], None]]],
     caption: str,
     keys: Sequence[tuple[str, str]],
     *,
     rows: Sequence[str] = (),
     height: int = 190,
 ) -> Markup:
-    """A figure of a plot over the whole run, in which the timeline's intervals are shaded.
+    """A figure of plots over the whole run, one below the other, in which the timeline's intervals are shaded.
 
     Args:
         run: the run.
         title: of the figure.
-        y: what is plotted.
-        draw: puts the marks on the plot.
-        caption: below the plot.
+        plots: what each plots, and what puts the marks on it.
+        caption: below them.
         keys: of the legend, without the shades.
-        rows: of ticks below the plot.
+        rows: of ticks below each plot.
         height: of the area between the axes.
     """
 
-    def plot(width: int) -> Markup:
-        made = Plot(width, run.time_axis, y, title, spans=run.acts, rows=rows, height=height)
-        draw(made)
-        return made.svg()
+    def drawn(width: int) -> Markup:
+        charts = []
+        for y, draw in plots:
+            plot = Plot(width, run.time_axis, y, title, spans=run.acts, rows=rows, height=height)
+            draw(plot)
+            charts.append(plot.svg())
+        return joined(charts)
 
     kinds = {act.kind for act in run.acts}
     shades = [("shade eve", "Eve acts")] if "eve" in kinds else []
     shades += [("shade environment", "environment")] if "environment" in kinds else []
-    return figure(title, plot, caption, [*keys, *shades])
+    return figure(title, drawn, caption, [*keys, *shades])
 
 
 def drawn_twice(draw: Callable[[int], Markup]) -> Markup:

@@ -22,6 +22,7 @@ from scenarios.report.charts import Axis, Series
 from scenarios.report.timeline import Act, Entry
 from scenarios.units import Fraction, Hertz, Kilometres, Seconds
 
+_DECOYS = "intensities.csv"
 _MOST_FAULTS = 20
 _EXPECTED = {
     "bool": "true or false",
@@ -42,12 +43,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
 
+class _Source(_Part):
+    kind: str = "ideal"
+    position: str = "alice"
+    probabilities: list[float] = []
+
+
 class _Link(_Part):
     protocol: str
     length: Kilometres
     pulse_rate: Hertz
     block_pulses: int
-    source: dict[str, Any] | None = None
+    source: _Source = _Source()
 
 
 class _Eve(_Part):
@@ -76,12 +83,20 @@ class _Scenario(_Part):
     timeline: list[Entry]
 
 
+class _Intensity(_Part):
+    mean_photons: float
+    gain: float
+    qber: float | None
+
+
 class _LinkSummary(_Part):
     proof: str
     qber: float | None
     chsh_s: float | None
     chsh_standard_error: float | None
     abort_reasons: dict[str, int]
+    no_key_for: dict[str, int]
+    intensities: dict[str, _Intensity]
     secret_bits: int
     secret_key_rate_bps: float | None
     net_key_rate_bps: float | None
@@ -118,6 +133,8 @@ class _EveSummary(_Part):
     known_query_bits: int
     detected: bool
     detection_delay_s: float | None
+    false_alarms: int
+    overheard: dict[str, int]
 
 
 class _Summary(_Part):
@@ -170,7 +187,6 @@ class Block(_Row):
     status: str
     reason: str
     qber: _Maybe
-    by_basis: dict[str, _Maybe] = {}
     chsh_s: _Maybe
     chsh_standard_error: _Maybe
     detections: int
@@ -178,6 +194,7 @@ class Block(_Row):
     test_bits: int
     key_bits: int
     disclosed_parities: int
+    disclosed_counts: int
     verification_bits: int
     amplification_bits: int
     secret_bits: int
@@ -185,18 +202,44 @@ class Block(_Row):
     authentication_replenished_bits: int
     delivered_bits: int
     reconciliation_rounds: int
+    amplification_term_bits: _Maybe
+    statistics_term_bits: _Maybe
+    epsilon_term_bits: _Maybe
+    no_key_for: str
+    gates: int
+    clicks: int
+    double_clicks: int
+    ones: int
+    early: int
+    late: int
+    after_gate: int
+    attenuated: int
+    photocurrent: int
     eve_sifted_bits: float
+    by_basis: dict[str, _Maybe] = {}
+    detected: dict[str, _Maybe] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _gather(cls, cells: dict[str, str]) -> dict[str, Any]:
-        bases = {name.removeprefix("qber_"): cell for name, cell in cells.items() if name.startswith("qber_")}
-        return {**cells, "by_basis": bases}
+    def _gather(cls, cells: dict[str, Any]) -> dict[str, Any]:
+        def under(prefix: str) -> dict[str, Any]:
+            return {name.removeprefix(prefix): cells[name] for name in cells if name.startswith(prefix)}
+
+        return {**cells, "by_basis": under("qber_"), "detected": under("detected_")}
 
     @property
     def accepted(self) -> bool:
         """Whether it gave key."""
         return self.status == "accepted"
+
+
+class _Cell(_Row):
+    """A row of intensities.csv."""
+
+    block: int
+    intensity: str
+    tested: int
+    errors: int
 
 
 class Query(_Row):
@@ -240,6 +283,7 @@ class Run:
         queries: by time.
         stored: KME → bits in its store over time.
         events: by time.
+        tests: intensity → block → errors and tested bits; empty without decoys.
         acts: what the timeline does.
     """
 
@@ -250,6 +294,7 @@ class Run:
     queries: tuple[Query, ...]
     stored: Mapping[str, Series]
     events: tuple[Event, ...]
+    tests: Mapping[str, Mapping[int, tuple[int, int]]]
     acts: tuple[Act, ...]
 
     @property
@@ -286,7 +331,21 @@ class Run:
     @property
     def pairs(self) -> bool:
         """Whether the light comes in entangled pairs."""
-        return self.scenario.link.protocol == "e91"
+        return self.scenario.link.protocol in ("e91", "bbm92")
+
+    @property
+    def relayed(self) -> bool:
+        """Whether both send light, to a relay between them that measures it."""
+        return self.scenario.link.protocol == "mdi"
+
+    @property
+    def alarms(self) -> Mapping[str, list[Event]]:
+        """The alarms of each reason, in the order of the first ones."""
+        raised: dict[str, list[Event]] = {}
+        for event in self.events:
+            if event.event == "alarm":
+                raised.setdefault(event.reason, []).append(event)
+        return raised
 
     @property
     def duration_s(self) -> float:
@@ -326,6 +385,7 @@ def read_folder(folder: Path) -> Run:
     blocks = _rows(folder / "blocks.csv", Block, faults)
     queries = _rows(folder / "queries.csv", Query, faults)
     metrics = _rows(folder / "metrics.csv", _Metric, faults)
+    cells = _rows(folder / _DECOYS, _Cell, faults) if _DECOYS in manifest.files else []
     events = _events(folder / "events.jsonl", faults)
     if faults:
         raise ScenarioError(_first(faults))
@@ -333,6 +393,10 @@ def read_folder(folder: Path) -> Run:
     for row in metrics:
         if row.metric == "stored_bits":
             stored.setdefault(row.node, []).append((row.t_s, row.value))
+    tests: dict[str, dict[int, tuple[int, int]]] = {}
+    for cell in cells:
+        errors, tested = tests.setdefault(cell.intensity, {}).get(cell.block, (0, 0))
+        tests[cell.intensity][cell.block] = (errors + cell.errors, tested + cell.tested)
     duration_s, attacks = manifest.scenario.duration, manifest.summary.eve.attacks
     return Run(
         folder=folder,
@@ -342,6 +406,7 @@ def read_folder(folder: Path) -> Run:
         queries=tuple(queries),
         stored={node: tuple(np.array(rows, dtype=np.float64).T) for node, rows in sorted(stored.items())},
         events=tuple(events),
+        tests=tests,
         acts=tuple(Act.of(entry, duration_s, attacks) for entry in manifest.scenario.timeline),
     )
 

@@ -15,7 +15,7 @@ def section(run: Run) -> Markup:
     """The top of the page."""
     link, about = run.scenario.link, run.scenario.about
     facts = [
-        f"{link.protocol.upper()} over {format_quantity(link.length, LENGTH)}",
+        f"{_protocol(run)} over {format_quantity(link.length, LENGTH)}",
         f"seed {run.manifest.seed}",
         f"{words.time(run.duration_s)} simulated",
         f"{run.summary.fabric} fabric",
@@ -32,6 +32,12 @@ def section(run: Run) -> Markup:
         [tag("p", tag("strong", "Warning: "), warning, class_="warning") for warning in _warnings(run)],
     )
     return joined((parts, _tiles(run)))
+
+
+def _protocol(run: Run) -> str:
+    decoys = ", ".join(f"{one.mean_photons:g}" for one in run.summary.link.intensities.values())
+    name = run.scenario.link.protocol
+    return f"decoy-state {name.upper()} ({decoys} photons)" if decoys else name.upper()
 
 
 def _expectations(run: Run) -> str:
@@ -53,7 +59,8 @@ def _key(run: Run) -> str:
     told = [(f"{count} × " if len(ordered) > 1 else "") + words.why(reason) for reason, count in ordered]
     aborted = f"aborted ({', '.join(told)})"
     if not good:
-        return f"{whole} {'was' if done == 1 else 'were'} {aborted}: no key was made."
+        why = f" As to the length: {words.no_key(link.no_key_for)}." if link.no_key_for else ""
+        return f"{whole} {'was' if done == 1 else 'were'} {aborted}: no key was made.{why}"
     rate = words.quantity(link.secret_key_rate_bps, BIT_RATE)
     made = f"{words.bits(link.secret_bits)} of secret key, {rate}"
     if run.scenario.defences.authentication:

@@ -1,4 +1,4 @@
-"""Key: how much each block gave, how much was delivered, consumed and in store."""
+"""Key: how much each block gave, how much was in store, and what became of it in all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def section(run: Run) -> Markup:
     """Key over time, and what became of it in all."""
     if not run.accepted:
         return joined((tag("p", "No block gave key."), _totals(run)))
-    return joined((_secret(run), _deliveries(run), _stores(run) if run.stored else None, _totals(run)))
+    return joined((_secret(run), _stores(run) if run.stored else None, _totals(run)))
 
 
 def _secret(run: Run) -> Markup:
@@ -48,56 +48,12 @@ def _secret(run: Run) -> Markup:
     y = Axis("secret bits a block", 0.0, headroom((group.high for group in groups), 1.0), words.kilo)
     rows = ["aborted"] if aborted else []
     title = "Secret key made by each block"
-    return over_time(run, title, y, draw, caption, keys, rows=rows, height=_HEIGHT)
-
-
-def delivered(run: Run) -> Series:
-    """Bits delivered to the stores so far, from 0 s on."""
-    ends = sorted((block.end_s or 0.0, block.delivered_bits) for block in run.accepted)
-    times, bits = np.array([(0.0, 0), *ends], dtype=np.float64).T
-    return times, bits.cumsum()
-
-
-def consumed(run: Run) -> Series | None:
-    """Bits handed out so far: what was delivered and is in store no more. None where that does not add up.
-
-    Alice's store has its part of a block a moment before Bob's has its own: in between too much seems to be
-    gone, so that no value may be greater than a later one.
-    """
-    delivered_s, bits = delivered(run)
-    times = np.unique(np.concatenate([delivered_s, *(stored_s for stored_s, _ in run.stored.values())]))
-    gone = bits[np.searchsorted(delivered_s, times, side="right") - 1]
-    for stored_s, stored in run.stored.values():
-        gone = gone - np.concatenate([[0.0], stored])[np.searchsorted(stored_s, times, side="right")]
-    gone = np.minimum.accumulate(gone[::-1])[::-1]
-    if gone[-1] != run.summary.keys.consumed_bits or gone.min() < 0:
-        return None
-    return times, gone
+    return over_time(run, title, [(y, draw)], caption, keys, rows=rows, height=_HEIGHT)
 
 
 def _steps(plot: Plot, series: Series, class_: str) -> None:
     end_s = plot.x.high
     plot.steps(extremes(series, end_s, _BINS), end_s, class_)
-
-
-def _deliveries(run: Run) -> Markup:
-    came, went = delivered(run), consumed(run)
-
-    def draw(plot: Plot) -> None:
-        _steps(plot, came, "line")
-        if went is not None:
-            _steps(plot, went, "line-two")
-
-    caption = "Delivered to the two stores together; consumed by queries and answers, at both sites."
-    keys = [("line", "delivered"), ("line-two", "consumed")]
-    if went is None:
-        caption += (
-            f" Consumption ({words.bits(run.summary.keys.consumed_bits)} in all) is not drawn: what is in the stores "
-            "does not follow from what Alice's ledger delivered, as it does where both hold the same key."
-        )
-        keys.pop()
-    y = Axis("bits, in all", 0.0, headroom(came[1], 1.0), words.kilo)
-    return over_time(run, "Key delivered and consumed", y, draw, caption, keys, height=_HEIGHT)
 
 
 def _stores(run: Run) -> Markup:
@@ -121,7 +77,7 @@ def _stores(run: Run) -> Markup:
         caption += f" Drawn from the first, least, greatest and last value in each 1/{_BINS} of the run."
     y = Axis("bits in store", 0.0, headroom((b.max() for _, b in run.stored.values()), 1.0), words.kilo)
     rows = ["no key"] if starved else []
-    return over_time(run, "Key in store", y, draw, caption, keys, rows=rows, height=_HEIGHT)
+    return over_time(run, "Key in store", [(y, draw)], caption, keys, rows=rows, height=_HEIGHT)
 
 
 def _totals(run: Run) -> Markup:

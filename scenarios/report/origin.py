@@ -15,6 +15,7 @@ _HOLDS = {
     "manifest.json": "scenario, seed, versions, summary, verdicts, hashes",
     "summary.csv": "the summary, a value a line",
     "blocks.csv": "a row a block",
+    "intensities.csv": "a row a block, basis and intensity",
     "queries.csv": "a row a query",
     "metrics.csv": "quantities over time",
     "events.jsonl": "what happened, an object a line",

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scenarios.report import words
 from scenarios.report.blocks import MOST
-from scenarios.report.charts import Axis, Plot, headroom
-from scenarios.report.figure import figure, over_time
+from scenarios.report.charts import Axis, Plot
+from scenarios.report.figure import over_time
 from scenarios.report.folder import Run
 from scenarios.report.markup import Markup, joined, table, tag
 from scenarios.report.wilson import wilson
@@ -58,7 +58,11 @@ def _latencies(run: Run, timed: Sequence[tuple[float, float]]) -> Markup:
         for row, places in enumerate(failed.values()):
             plot.rug(row, places)
 
-    caption = "From the wish to ask to the opened answer, waiting for key included; each query stands where it was made."
+    caption = "From the wish to ask to the opened answer, waiting for key included; each query stands where it was made. "
+    ranks = [
+        f"{name} {words.time(value)}" for name, value in run.summary.queries.latency_s if value is not None
+    ]
+    caption += f"Percentiles: {', '.join(ranks)}."
     keys = [("dots", "one answered query")]
     if axis.log:
         caption += " The latency axis is logarithmic."
@@ -71,8 +75,7 @@ def _latencies(run: Run, timed: Sequence[tuple[float, float]]) -> Markup:
             f"each 1/{MOST} of the run, points are medians."
         )
     rows = list(failed)
-    over = over_time(run, "Latency over time", axis, draw, caption, keys, rows=rows, height=210)
-    return joined((over, _histogram(run, seconds, axis)))
+    return over_time(run, "Latency over time", [(axis, draw)], caption, keys, rows=rows, height=210)
 
 
 def _latency_axis(seconds: NDArray[np.float64]) -> Axis:
@@ -99,28 +102,6 @@ def _boxes(
         low, middle, high = np.quantile(seconds[number == one], [0, 0.5, 1]).tolist()
         boxes.append((one * bin_s, (one + 1) * bin_s, low, middle, high))
     return boxes
-
-
-def _histogram(run: Run, seconds: NDArray[np.float64], axis: Axis) -> Markup:
-    bins = 40 if len(seconds) >= 200 else 20
-    edges = (np.geomspace if axis.log else np.linspace)(axis.low, axis.high, bins + 1)
-    counts, edges = (column.tolist() for column in np.histogram(seconds, edges))
-    y = Axis("answers", 0.0, headroom(counts, 1.0), lambda value: f"{value:,.0f}" if value % 1 == 0 else "")
-
-    def draw(width: int) -> Markup:
-        plot = Plot(width, axis, y, "Distribution of the latencies", height=150)
-        for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
-            if count:
-                title = f"{words.time(start)} to {words.time(end)}: {words.plural(count, 'answer')}"
-                plot.bar(start, end, count, title, "bar soft")
-        for place, (name, value) in enumerate(run.summary.queries.latency_s):
-            if value is not None:
-                plot.upright(value, f"{name} {words.time(value)}", place)
-        return plot.svg()
-
-    on_the_axis = " on the logarithmic axis" if axis.log else ""
-    caption = f"{words.plural(len(seconds), 'answer')} in {bins} classes, equally wide{on_the_axis}."
-    return figure("Distribution of the latencies", draw, caption)
 
 
 def _accuracy(run: Run) -> Markup:

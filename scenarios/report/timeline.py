@@ -13,6 +13,9 @@ from nodes.attacks.catalogue import CATALOGUE
 from scenarios.report.charts import Span
 from scenarios.units import Seconds
 
+_ALICES = ("start", "sifting", "parities", "amplification", "tag", "accepted")
+"""What Alice says to Bob about a block."""
+
 
 class Entry(BaseModel):
     """An entry of the timeline as the manifest has it; what is besides these are the action's parameters."""
@@ -67,6 +70,8 @@ class Act(Span):
         if isinstance(channel, str):
             return (channel == "quantum") == (what == "light")
         if self.label == "eve.replay":
-            return what == "query"
-        hook = "on_photons" if what == "light" else "on_frame"
-        return getattr(action, hook) is not getattr(Action, hook)
+            return what in (_ALICES if messages == "link" else ("query",))
+        if self.label == "eve.traffic_analysis":
+            return what in ("query", "answer")
+        hooks = ("on_photons", "on_relay") if what == "light" else ("on_frame",)
+        return any(getattr(action, hook) is not getattr(Action, hook) for hook in hooks)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from scenarios.units import BITS, FRACTION, TIME, Dimension, format_quantity
 
 NBSP = "\N{NO-BREAK SPACE}"  # between a number and its unit
 _REASONS = {
+    "alarm": "the alarm of the telemetry stood",
     "authentication": "an authentication tag did not fit",
     "authentication_key_exhausted": "no key was left to authenticate with",
     "chsh": "the CHSH value was below its bound",
@@ -23,9 +26,35 @@ _REASONS = {
 }
 
 
+_ATE = {
+    "detections": "nothing was detected to make key from",
+    "amplification": "what Eve may know took it all, as it would in a block of any size",
+    "statistics": "the allowance for statistics took it all; a larger block would leave some",
+    "reconciliation": "correcting the errors took it all, as it would in a block of any size",
+    "epsilon": "the price of ε took it all; a larger block would leave some",
+}
+"""Why a key length is 0, by the term that ate it."""
+
+
+def no_key(eaten: Mapping[str, int]) -> str:
+    """Why blocks gave no key: which term ate it, and in how many of them, the most frequent first."""
+    ordered = sorted(eaten.items(), key=lambda item: -item[1])
+    return "; ".join(
+        (f"in {plural(count, 'block')} " if len(ordered) > 1 else "") + _ATE.get(term, term)
+        for term, count in ordered
+    )
+
+
+def telemetry(reason: str) -> bool:
+    """Whether it is an alarm of the telemetry that gives this reason."""
+    return reason.startswith("telemetry: ")
+
+
 def why(reason: str) -> str:
-    """A reason to abort a block, or to refuse a message; `answer: mac` keeps what it is about."""
+    """A reason to abort a block, to refuse a message, or for an alarm; `answer: mac` keeps what it is about."""
     about, colon, what = reason.rpartition(": ")
+    if telemetry(reason):
+        return f"{what} what is usual"
     return f"{about}{colon}{_REASONS.get(what, what)}"
 
 
@@ -37,6 +66,11 @@ def plural(count: int, one: str, many: str = "") -> str:
 def plain(value: float) -> str:
     """A number without a unit; a count has no decimals."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def count(number: int) -> str:
+    """How many; a great many to three digits."""
+    return f"{number:,}" if number < 1e8 else scientific(number, 2)
 
 
 def bits(count: float) -> str:
@@ -54,14 +88,11 @@ def kilo(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A fraction in per cent, three digits."""
+    """A fraction in per cent, three digits; a tiny one as the number it is."""
     value = 100 * share
     if value and abs(value) < 1e-3:
-        number = scientific(value)
-    elif abs(value) >= 99.95:
-        number = f"{value:.0f}"
-    else:
-        number = f"{float(f'{value:.3g}'):g}"
+        return scientific(share)
+    number = f"{value:.0f}" if abs(value) >= 99.95 else f"{float(f'{value:.3g}'):g}"
     return f"{number}{NBSP}%"
 
 
@@ -91,8 +122,8 @@ def clock(seconds: float) -> str:
     return f"{seconds:.4f}{NBSP}s"
 
 
-def scientific(value: float) -> str:
+def scientific(value: float, decimals: int = 1) -> str:
     """1.4 × 10⁻⁹."""
-    digits, exponent = f"{value:.1e}".split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits.removesuffix('.0')} × 10{raised}"
+    digits, exponent = f"{value:.{decimals}e}".split("e")
+    power = f"10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return power if float(digits) == 1 else f"{float(digits):g} × {power}"

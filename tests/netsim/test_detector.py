@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netsim.photonics.detector import Clicks, Receiver
+from netsim.fabric.direct import DirectFabric
+from netsim.photonics.detector import Receiver
 from netsim.photonics.emitter import Emitter
-from netsim.photonics.train import NO_PHOTON, Train
+from netsim.photonics.record import Clicks
+from netsim.photonics.train import NO_PHOTON, Choice, Train
+from netsim.random_streams import RandomStreams
+from netsim.topology import Site, Topology
 from tests.statistics import assert_binomial
 
 PULSES = 400_000
@@ -27,7 +31,7 @@ def darkness(count: int = PULSES) -> Train:
 
 def detect(receiver: Receiver, train: Train, setting: int = 0) -> Clicks:
     """All of a train at one setting."""
-    return receiver.detect(train, np.full(len(train), setting, np.uint8), np.random.default_rng(1))
+    return receiver.detect(train, Choice.always(setting), np.random.default_rng(1))
 
 
 def test_a_perfect_receiver_sees_everything_right():
@@ -85,7 +89,7 @@ def test_a_part_is_measured_alone(dark_counts):
     train = photons(100)
     where = slice(30, 50)
     rng = np.random.default_rng(1)
-    clicks = Receiver(1.0, dark_counts).detect(train, np.zeros(20, np.uint8), rng, where)
+    clicks = Receiver(1.0, dark_counts).detect(train, Choice.always(0), rng, where)
     assert clicks.slots.tolist() == list(range(20))
     left = train.measure(slice(0, 100), np.zeros(100, np.uint8), rng)
     assert np.flatnonzero(left == NO_PHOTON).tolist() == list(range(30, 50))
@@ -96,3 +100,15 @@ def test_what_is_detected_is_absorbed():
     train = photons(1000)
     detect(Receiver(0.5), train)
     assert len(detect(Receiver(), train).slots) == 0
+
+
+def test_blind_detectors_of_every_grain_hear_their_own_noise_only():
+    """With an efficiency of 0 there are dark counts, and what is attenuated by a factor of 1 is marked and nothing else."""
+    fabric = DirectFabric(Topology([Site("alice", 0), Site("bob", 0)], 0.2, 0.0), np.random.default_rng(1))
+    states, choice = np.array([[0, 4]], np.uint8), Choice.always(0)
+    for emitter in (Emitter(1e6), Emitter(1e6, sampled=True), Emitter(1e6, qubits=fabric.qubits("alice"))):
+        train, _ = emitter.prepare(states, choice, 4000, 0, 0.0, RandomStreams(1))
+        receiver = Receiver(0.0, 0.25, attenuated_share=0.5)
+        monitors = receiver.detect(train, choice, np.random.default_rng(2)).monitors
+        assert_binomial(monitors.clicks, 4000, 1 - 0.75**2, fault=0.3)
+        assert_binomial(monitors.attenuated, monitors.clicks, 0.5, fault=0.7)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from netsim.key_length.finite_key import device_independent, e91_trusted
 from netsim.protocols.e91 import ALICE_POLARISER_DEG, BOB_POLARISER_DEG, E91
 from netsim.protocols.estimate import BasisErrors, Estimate
-from netsim.protocols.protocol import AbortThresholds
+from netsim.protocols.protocol import AbortThresholds, Kept, Revealed, Security
 from tests.statistics import assert_binomial
 
 SETTINGS = arrays.arrays(np.uint8, st.shared(st.integers(0, 60), key="n"), elements=st.integers(0, 2))
@@ -34,7 +35,8 @@ def estimate_of(counts: dict[tuple[int, int], tuple[int, int]]) -> Estimate:
         alice, bob = outcomes(equal, different)
         for column, values in zip(columns, ([a] * len(alice), [b] * len(bob), alice, bob), strict=True):
             column.extend(values)
-    return E91().estimate(*(np.array(column, dtype=np.uint8) for column in columns))
+    arrays_of = [np.array(column, dtype=np.uint8) for column in columns]
+    return E91().estimate(Revealed(*arrays_of, np.zeros_like(arrays_of[0])))
 
 
 def test_the_angles_of_the_settings():
@@ -53,7 +55,7 @@ def test_two_of_nine_pairs_of_settings_make_key():
 def test_two_ninths_are_sifted():
     """Each of the three settings is a third, all nine pairs a ninth, and key two ninths: 20000 would show 0.25."""
     protocol, rng = E91(), np.random.default_rng(1)
-    alice, bob = protocol.alice_settings(20_000, rng), protocol.bob_settings(20_000, rng)
+    alice, bob = protocol.alice_choice.draw(20_000, rng), protocol.bob_choice.draw(20_000, rng)
     for a, b in NINE:
         assert_binomial(int(np.sum((alice == a) & (bob == b))), 20_000, 1 / 9, fault=0.14)
     assert_binomial(int(protocol.key_rounds(alice, bob).sum()), 20_000, 2 / 9, fault=0.26)
@@ -138,3 +140,20 @@ def test_a_device_independent_link_keeps_what_was_lost():
     assert not E91().keeps_lost
     assert "Acín" in E91("device-independent").proof
     assert "trusted" in E91().proof
+
+
+@pytest.mark.parametrize("proof", ["trusted", "device-independent"])
+def test_key_lengths_are_those_of_the_bound(proof):
+    """The length is that of the proof asked for, from the counts of the two key angles, called by hand."""
+    entangled = {(0, 0): (8500, 1500), (0, 2): (1500, 8500), (2, 0): (8500, 1500), (2, 2): (8500, 1500)}
+    estimate = estimate_of(
+        dict.fromkeys(NINE, (5000, 5000)) | entangled | {(1, 0): (9990, 10), (2, 1): (9990, 10)}
+    )
+    kept = Kept(np.array([1] * 30_000 + [2] * 50_000, np.uint8), np.zeros(80_000, np.uint8))
+    common = {"leak_ec_bits": 900, "eps_sec": 1e-9, "eps_cor": 1e-12, "tag_bits": 48}
+    if proof == "trusted":
+        expected = e91_trusted(key_counts=(30_000, 50_000), correlators=estimate.correlators, **common)
+    else:
+        expected = device_independent(n=80_000, correlators=estimate.correlators, **common)
+    assert E91(proof).key_length(kept, estimate, 900, 48, Security(1e-9, 1e-12)) == expected
+    assert expected.length > 0

@@ -15,6 +15,7 @@ from netsim.photonics.train import Train
 from netsim.protocols.bb84 import BB84
 from netsim.protocols.e91 import E91
 from netsim.protocols.estimate import Estimate
+from netsim.protocols.protocol import Revealed
 from netsim.random_streams import RandomStreams, random_bits
 from netsim.topology import Site, Topology
 from tests.statistics import assert_binomial
@@ -56,22 +57,22 @@ def exchange(grain: str, protocol: BB84 | E91, count: int, *, eve: bool) -> Outc
     if eve:
         fabric.attach({"eve": InterceptResend(streams("eve"))})
     emitter = Emitter(1e6, 1.0, fabric.qubits("alice") if grain == "qubit" else None)
-    alice, bob = (
-        settings(count, streams(name))
-        for settings, name in ((protocol.alice_settings, "a"), (protocol.bob_settings, "b"))
-    )
     if isinstance(protocol, BB84):
-        mine = random_bits(count, streams("bits"))
-        train = emitter.photons(protocol.encode(alice, mine), 0, 0.0)
+        train, record = emitter.prepare(protocol.states, protocol.alice_choice, count, 0, 0.0, streams)
         fabric.carry_photons("alice", "bob", train)
     else:
         kept, train = emitter.pairs(count, 0, 0.0, streams("source"))
         fabric.carry_photons("alice", "bob", train)
-        mine = Receiver().detect(kept, protocol.alice_angles[alice], streams("alice/detector")).outcomes
-    theirs = Receiver().detect(train, protocol.bob_angles[bob], streams("bob/detector")).outcomes
-    key_rounds = protocol.key_rounds(alice, bob)
-    compared = key_rounds | protocol.entangled
-    estimate = protocol.estimate(alice[compared], bob[compared], mine[compared], theirs[compared])
+        record = Receiver().detect(kept, protocol.alice_choice, streams("alice/detector"))
+    every = np.arange(count, dtype=np.int64)
+    theirs = Receiver().detect(train, protocol.bob_choice, streams("bob/detector")).rounds(every)
+    mine = record.rounds(every)
+    assert mine.held.all()
+    assert theirs.held.all()
+    key_rounds = protocol.key_rounds(mine.settings, theirs.settings)
+    compared = key_rounds | protocol.witnesses
+    columns = (mine.settings, theirs.settings, mine.outcomes, theirs.outcomes, mine.intensities)
+    estimate = protocol.estimate(Revealed(*(column[compared] for column in columns)))
     return Outcome(count, int(key_rounds.sum()), estimate)
 
 

@@ -18,9 +18,9 @@ NOT_IN_THE_SUM = {"pulses", "detections", "authentication_spent_bits"}
 def balanced(draw):
     """The ledger of a block that gave key."""
     delivered, replenished = draw(BITS), draw(BITS)
-    parities, tag, amplification, test = draw(BITS), draw(BITS), draw(BITS), draw(BITS)
+    parities, counts, tag, amplification, test = (draw(BITS) for _ in range(5))
     secret = delivered + replenished
-    key = secret + parities + tag + amplification
+    key = secret + parities + counts + tag + amplification
     return Ledger(
         pulses=draw(BITS),
         detections=draw(BITS),
@@ -28,6 +28,7 @@ def balanced(draw):
         test_bits=test,
         key_bits=key,
         disclosed_parities=parities,
+        disclosed_counts=counts,
         verification_bits=tag,
         amplification_bits=amplification,
         secret_bits=secret,
@@ -41,7 +42,8 @@ def balanced(draw):
 def test_a_right_account_balances(ledger):
     """Sifted bits are test and key; key is what was disclosed, amplified away, and secret; secret is what was delivered."""
     assert ledger.imbalance() == 0
-    assert ledger.leak_ec_bits == ledger.disclosed_parities + ledger.verification_bits
+    disclosed = ledger.disclosed_parities + ledger.disclosed_counts
+    assert ledger.leak_ec_bits == disclosed + ledger.verification_bits
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,14 @@ def test_a_new_account_is_empty():
     """A block begins with nothing, and nothing adds up."""
     assert set(dataclasses.astuple(Ledger())) == {0}
     assert Ledger().imbalance() == 0
+
+
+@given(balanced())
+def test_a_block_given_up_has_made_nothing(ledger):
+    """A void account keeps what was sent, detected, disclosed and spent, and no key."""
+    before = dataclasses.replace(ledger)
+    ledger.void()
+    made = {"amplification_bits", "secret_bits", "authentication_replenished_bits", "delivered_bits"}
+    for field in dataclasses.fields(Ledger):
+        expected = 0 if field.name in made else getattr(before, field.name)
+        assert getattr(ledger, field.name) == expected, field.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import simpy
@@ -19,12 +19,16 @@ from netsim.photonics.detector import Receiver
 from netsim.photonics.emitter import Emitter
 from netsim.photonics.train import Train
 from netsim.protocols.bb84 import BB84
+from netsim.protocols.decoy import DecoyBB84
 from netsim.protocols.protocol import AbortThresholds, Protocol, Security
+from netsim.protocols.weak import WeakBB84
 from netsim.random_streams import RandomStreams, random_bits
 from netsim.topology import Site, Topology
 from netsim.window import Window
+from nodes.alarm import AlarmParameters, SequentialAlarm
 from nodes.alice import Alice
 from nodes.attacks.action import Action
+from nodes.attacks.surroundings import Surroundings
 from nodes.bob import Bob
 from nodes.client import Client, Workload
 from nodes.double import FIRST_ADDRESS, Double
@@ -147,6 +151,9 @@ class Link:
         attempts: int = 6,
         attacks: Sequence[tuple[Window, Action]] = (),
         query_mac: bool = True,
+        grain: Literal["pulse", "qubit", "sampled"] = "pulse",
+        pair_mean: float | None = None,
+        alarm: AlarmParameters | None = None,
     ) -> None:
         self.layout = QueryFormat(2, query_mac)
         self.env = env = simpy.Environment()
@@ -160,10 +167,19 @@ class Link:
         self.gates = {host: Gateway(host, self.tape) for host in ("alice", "bob")}
         self._channel_parameters = ChannelParameters(bandwidth_bps, attempts=attempts)
         self.to_bob, self.to_alice = self._channel("alice", "bob"), self._channel("bob", "alice")
+        protocol = BB84() if protocol is None else protocol
+        emitter = Emitter(
+            rate_hz,
+            visibility,
+            self.fabric.qubits("alice") if grain == "qubit" else None,
+            **_weak(protocol),
+            sampled=grain == "sampled",
+            pair_mean=pair_mean,
+        )
         self.parameters = parameters = LinkParameters(
-            protocol=BB84() if protocol is None else protocol,
+            protocol=protocol,
             block_pulses=pulses,
-            emitter=Emitter(rate_hz, visibility),
+            emitter=emitter,
             receiver=Receiver(efficiency, dark_counts),
             test_fraction=test_fraction,
             thresholds=AbortThresholds() if thresholds is None else thresholds,
@@ -177,13 +193,32 @@ class Link:
             for alice in (True, False)
         ]
         self.keys = _managers(env, self.tape, "kme-alice", "kme-bob")
+        self.alarms = [SequentialAlarm(alarm) if alarm is not None else None for _ in range(2)]
         post = Post(
-            env, "bob", "alice", self.to_alice.send, self.keys[1], self.pools[1], streams, "bob", self.tape
+            env,
+            "bob",
+            "alice",
+            self.to_alice.send,
+            self.keys[1],
+            self.pools[1],
+            streams,
+            "bob",
+            self.tape,
+            self.alarms[1],
         )
         self.bob = Bob(post, parameters)
         light = None if middle else QuantumChannel(env, self.fabric, "alice", "bob", self.bob.on_train).send
         post = Post(
-            env, "alice", "bob", self.to_bob.send, self.keys[0], self.pools[0], streams, "alice", self.tape
+            env,
+            "alice",
+            "bob",
+            self.to_bob.send,
+            self.keys[0],
+            self.pools[0],
+            streams,
+            "alice",
+            self.tape,
+            self.alarms[0],
         )
         self.alice = Alice(post, parameters, light)
         self.gates["alice"].route({"alice": self.alice.on_envelope})
@@ -218,7 +253,19 @@ class Link:
             self.parameters,
         )
         double = Double(env, as_alice, as_bob, self.layout)
-        return Eve(env, attacks, streams, to_bob.send, double)
+        link = self.parameters
+        knows = Surroundings(
+            link.protocol.states,
+            link.protocol.alice_choice,
+            link.protocol.bob_choice,
+            link.emitter.numbers(),
+            link.emitter.intensities,
+            self.fabric.topology.transmittance("alice", "eve"),
+            self.fabric.topology.transmittance("eve", "bob"),
+            link.receiver.efficiency,
+            link.receiver.dark_counts,
+        )
+        return Eve(env, attacks, streams, to_bob.send, double, knows)
 
     def run(self, blocks: int, *, settle_s: float = 5.0) -> Link:
         """Send so many blocks, and wait until nothing can be under way any more."""
@@ -363,6 +410,16 @@ class Asking:
         return [query.status for query in self.queries]
 
 
+def _weak(protocol: Protocol) -> dict[str, Any]:
+    """What the source of a protocol with weak pulses has to emit."""
+    if isinstance(protocol, DecoyBB84):
+        return {"intensities": protocol.mean_photons, "probabilities": protocol.probabilities}
+    if isinstance(protocol, WeakBB84):
+        mean = {"intensities": (protocol.mean_photons,), "probabilities": (1.0,)}
+        return mean | {"fluctuation": protocol.fluctuation}
+    return {}
+
+
 def contents(store: Any) -> dict[int, int]:
     """A key store as address → bit."""
     return {
@@ -385,6 +442,95 @@ def readable(data: bytes) -> Envelope | None:
         return Envelope.decode(data)
     except MalformedMessage:
         return None
+
+
+def account(link: Link, block: int) -> dict[str, int]:
+    """The block's ledger again, from nothing but what passed on the wire."""
+    protocol = link.parameters.protocol
+    messages: dict[str, Any] = {
+        kind: link.wire.about(block, kind) for kind in ("detections", "sifting", "parities")
+    }
+    (detections,), (sifting,) = messages["detections"], messages["sifting"]
+    (verification,), (announced,) = (
+        cast("Any", link.wire.about(block, kind)) for kind in ("verification", "amplification")
+    )
+    both = sifting.clicked.astype(bool)
+    key_rounds = protocol.key_rounds(sifting.settings, detections.settings[both])
+    revealed = sifting.revealed.astype(bool)
+    return {
+        "pulses": cast("Any", link.wire.about(block, "start")[0]).pulses,
+        "detections": int(both.sum()),
+        "sifted_bits": int(key_rounds.sum()),
+        "test_bits": int((key_rounds & revealed).sum()),
+        "key_bits": int((key_rounds & ~revealed).sum()),
+        "disclosed_parities": sum(len(message.parities) for message in messages["parities"]),
+        "disclosed_counts": 32 * len(verification.corrected),
+        "verification_bits": 8 * len(verification.tag),
+        "secret_bits": announced.length,
+        "authentication_replenished_bits": announced.authentication_bits,
+        "delivered_bits": announced.length - announced.authentication_bits,
+    }
+
+
+def replacing(link: Link, kind: str, **changes: Any) -> Link:
+    """Eve changes fields of every message of a kind."""
+
+    def meddle(frame: Frame, envelope: Envelope) -> None:
+        message = decode(envelope.body)
+        if message.kind == kind:
+            values = {
+                name: change(getattr(message, name)) if callable(change) else change
+                for name, change in changes.items()
+            }
+            body = dataclasses.replace(message, **values).encode()
+            frame.data = dataclasses.replace(envelope, body=body).encode()
+
+    link.wire.meddle = meddle
+    return link
+
+
+class Meddler:
+    """Does something random to some frames of a link."""
+
+    def __init__(self, link: Link, seed: int) -> None:
+        self.link = link
+        self.rng = np.random.default_rng([seed, 99])
+        self.rate = float(self.rng.choice([0.01, 0.05, 0.3]))
+        self.kept: list[bytes] = []
+
+    def __call__(self, frame: Frame, envelope: Envelope) -> None:
+        """Perhaps do one of eight things to a frame."""
+        self.kept.append(frame.data)
+        if self.rng.random() >= self.rate:
+            return
+        what = self.rng.integers(8)
+        if what == 0:
+            frame.data = flip_bit(frame.data, self.rng)
+        elif what == 1:
+            frame.data = frame.data[: int(self.rng.integers(len(frame.data)))]
+        elif what == 2:
+            frame.fate = "dropped"
+        elif what == 3:
+            frame.fate = "taken"
+        elif what == 4:
+            self.again(frame.data)
+        elif what == 5:
+            frame.data = self.kept[int(self.rng.integers(len(self.kept)))]
+        elif what == 6:
+            body = flip_bit(envelope.body, self.rng)
+            frame.data = dataclasses.replace(envelope, body=body).encode()
+        else:
+            frame.data = dataclasses.replace(
+                envelope,
+                session=envelope.session + int(self.rng.integers(-1, 2)),
+                sequence=envelope.sequence + int(self.rng.integers(-1, 2)),
+            ).encode()
+
+    def again(self, data: bytes) -> None:
+        """Send a copy, to whom it was for."""
+        envelope = readable(data)
+        if envelope is not None:
+            (self.link.to_bob if envelope.receiver == "bob" else self.link.to_alice).send(envelope)
 
 
 def _managers(env: simpy.Environment, tape: Tape, one: str, other: str) -> tuple[KeyManager, KeyManager]:

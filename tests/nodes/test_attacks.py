@@ -14,20 +14,28 @@ import pytest
 
 from netsim.key_length.finite_key import chsh_confidence
 from netsim.messages import decode
+from netsim.photonics.light import NOTHING
 from netsim.photonics.pulses import PulseTrain
 from netsim.postprocessing import cascade
 from netsim.protocols.bb84 import BB84
+from netsim.protocols.bbm92 import BBM92
+from netsim.protocols.decoy import DecoyBB84
 from netsim.protocols.e91 import E91
 from netsim.protocols.protocol import AbortThresholds
+from netsim.protocols.six_state import SixState
+from netsim.protocols.weak import WeakBB84
 from netsim.random_streams import RandomStreams
 from netsim.window import Window
 from nodes.attacks.action import Action, Unit
 from nodes.attacks.catalogue import CATALOGUE
 from nodes.attacks.channel import InterceptResend
-from nodes.attacks.classical import _TARGETS, Cut, Impersonate, Tamper
+from nodes.attacks.classical import _TARGETS, AnalyseTraffic, Cut, Impersonate, Replay, Tamper
 from nodes.attacks.model import FlipLabels
+from nodes.eve import UNSURE
+from scenarios.contradictions import unmet
 from scenarios.loader import load_text
 from scenarios.range import _Builder, build, fabric_of
+from scenarios.runner import run
 from tests.nodes.harness import Asking, Link, contents
 from tests.statistics import FALSE_FAILURE, assert_binomial
 
@@ -148,6 +156,15 @@ def guess_of(link, block=0):
     return guess, link.alice.results[block].sifted_key
 
 
+def noted_of(link, block=0):
+    """What her first attack noted of each bit of the sifted key."""
+    (sifting,), (detections,) = link.wire.about(block, "sifting"), link.wire.about(block, "detections")
+    both = sifting.clicked.astype(bool)
+    matching = link.parameters.protocol.key_rounds(sifting.settings, detections.settings[both])
+    kept = matching & ~sifting.revealed.astype(bool)
+    return link.eve.notebook._notes[block][0].at(detections.slots[both][kept])
+
+
 @pytest.mark.parametrize("basis", ["random", "z", "x"])
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
 def test_what_she_knows_of_bb84(basis, fraction):
@@ -155,20 +172,22 @@ def test_what_she_knows_of_bb84(basis, fraction):
     link = intercepted(BB84(), fraction, basis, misalignment=0.02)
     guess, key = guess_of(link)
     right = guess.bits == key
-    sure = guess.relation == 0
+    sure = guess.kind == 0
     assert_binomial(int(sure.sum()), len(key), fraction / 2, fault=fraction / 4)
     assert right[sure].all()
     assert_binomial(int(right[~sure].sum()), int((~sure).sum()), 0.5, fault=0.54)
     # Only what she measured in the wrong basis, and what she let pass, is unsure.
-    assert_binomial(int((guess.relation == 2).sum()), len(key), fraction / 2)
-    assert set(np.unique(guess.relation)) <= {0, 2, 3}
+    measured = noted_of(link) != NOTHING
+    assert measured[sure].all()
+    assert_binomial(int((measured & ~sure).sum()), len(key), fraction / 2)
+    assert set(np.unique(guess.kind)) <= {0, UNSURE}
 
 
 @pytest.mark.parametrize("fraction", [0.5, 1.0])
 def test_what_she_knows_of_bb84_by_breidbart(fraction):
     """Halfway between the bases each guess is right with cos²(π/8) = 0.8536."""
     guess, key = guess_of(intercepted(BB84(), fraction, "breidbart"))
-    right, measured = guess.bits == key, guess.relation == 1
+    right, measured = guess.bits == key, guess.kind == 1
     assert_binomial(int(measured.sum()), len(key), fraction)
     assert_binomial(int(right[measured].sum()), int(measured.sum()), math.cos(math.pi / 8) ** 2, fault=0.82)
     assert_binomial(int(right[~measured].sum()), int((~measured).sum()), 0.5)
@@ -180,13 +199,15 @@ def test_what_she_knows_of_e91(basis):
     link = intercepted(E91(), 1.0, basis)
     guess, key = guess_of(link)
     right = guess.bits == key
-    for step, expected in ((0, 1.0), (1, math.cos(math.pi / 8) ** 2), (2, 0.5)):
-        here = guess.relation == step
+    for step, expected in ((0, 1.0), (1, math.cos(math.pi / 8) ** 2), (UNSURE, 0.5)):
+        here = guess.kind == step
         assert_binomial(int(right[here].sum()), int(here.sum()), expected)
     axes = E91_AXES[basis]
-    steps = [abs(angle - axis) / 22.5 for angle in (22.5, 45.0) for axis in axes]
+    # Two settings off, 45° of polariser, the bases are unbiased: what she found says nothing.
+    steps = [(0, 1, UNSURE)[round(abs(angle - axis) / 22.5)] for angle in (22.5, 45.0) for axis in axes]
     for step, count in collections.Counter(steps).items():
-        assert_binomial(int((guess.relation == step).sum()), len(key), count / len(steps), fault=0.0)
+        assert_binomial(int((guess.kind == step).sum()), len(key), count / len(steps), fault=0.0)
+    assert set(np.unique(guess.kind)) == set(steps)
 
 
 def test_losses_before_her_are_losses_of_hers():
@@ -194,8 +215,8 @@ def test_losses_before_her_are_losses_of_hers():
     link = intercepted(BB84(), 1.0, "z", length_km=30.0, eve_km=15.0)
     guess, key = guess_of(link)
     assert_binomial(len(key), PULSES, 0.25 * 10**-0.6, fault=0.25)
-    assert (guess.relation != 3).all()
-    assert_binomial(int((guess.relation == 0).sum()), len(key), 0.5)
+    assert (noted_of(link) != NOTHING).all()
+    assert_binomial(int((guess.kind == 0).sum()), len(key), 0.5)
 
 
 def test_her_guess_of_the_final_key_is_chance():
@@ -247,7 +268,7 @@ def known_combinations(link, length=None):
         seed = np.random.default_rng(0).integers(0, 2, n + length - 1, dtype=np.uint8)
     toeplitz = seed[np.arange(length)[:, None] - np.arange(n) + n - 1]
     plan = cascade.plan(n, link.alice.results[0].estimate.qber, sifting.reconciliation_seed)
-    known = [np.eye(n, dtype=np.uint8)[guess.relation == 0]]
+    known = [np.eye(n, dtype=np.uint8)[guess.kind == 0]]
     for questions in link.wire.about(0, "questions"):
         for number, start, stop in zip(questions.passes, questions.starts, questions.stops, strict=True):
             row = np.zeros((1, n), np.uint8)
@@ -289,7 +310,7 @@ def test_amplification_takes_more_than_she_has(protocol):
         knows = 0.0
         for step, right in ((0, 1.0), (1, math.cos(math.pi / 8) ** 2)):
             loss = 0.0 if right == 1.0 else -right * math.log2(right) - (1 - right) * math.log2(1 - right)
-            knows += int((guess.relation == step).sum()) * (1 - loss)
+            knows += int((guess.kind == step).sum()) * (1 - loss)
         assert result.ledger.amplification_bits > knows
         assert len(key) == result.ledger.key_bits
     assert accepted >= 4
@@ -316,9 +337,7 @@ def test_a_window_acts_on_exactly_its_pulses(window, lost, entangled):
     for block in range(3):
         (detections,) = link.wire.about(block, "detections")
         start, stop = lost.get(block, (0, 0))
-        expected = np.ones(2000, np.uint8)
-        expected[start:stop] = 0
-        assert np.array_equal(detections.clicked, expected)
+        assert np.array_equal(detections.slots, np.delete(np.arange(2000), slice(start, stop)))
 
 
 def test_a_windows_measurements_are_in_the_notebook():
@@ -332,9 +351,9 @@ def test_a_windows_measurements_are_in_the_notebook():
         inside = np.zeros(2000, bool)
         inside[measured] = True
         guess, key = guess_of(link, block)
-        assert np.array_equal(guess.relation != 3, inside[kept])
+        assert np.array_equal(noted_of(link, block) != NOTHING, inside[kept])
         sure = (sifting.settings[kept] == 0) & inside[kept]
-        assert np.array_equal(guess.relation == 0, sure)
+        assert np.array_equal(guess.kind == 0, sure)
         assert np.array_equal(guess.bits[sure], key[sure])
     assert link.eve.notebook.guess_sifted(2, BB84(), np.random.default_rng(0)) is None
 
@@ -446,24 +465,108 @@ def test_flips_are_as_many_as_said():
             assert not changed
 
 
+@pytest.mark.parametrize("authentication", [True, False])
+@pytest.mark.parametrize("after_s", [0.0, 0.0005, 0.003, 0.02])
+def test_replayed_link_messages_are_passed_over(after_s, authentication):
+    """Every message to Bob said again, in its block or after it: blocks give key as ever, and nobody is alarmed."""
+    attack = Replay(1.0, messages="link", after=after_s)
+    link = Link(attacks=[(ALWAYS, attack)], authentication=authentication, misalignment=0.01)
+    copies, inject = [], link.eve._inject
+    link.eve._inject = lambda envelope: (copies.append(envelope), inject(envelope))
+    link.run(6)
+    link.assert_settled()
+    link.assert_no_unequal_keys()
+    assert link.reasons == [("", "")] * 6
+    assert not link.tape.alarms
+    to_bob = [seen.envelope for seen in link.wire.seen if seen.envelope.receiver == "bob"]
+    assert sorted(map(repr, copies)) == sorted(map(repr, to_bob))
+    assert len(copies) > 30
+    honest = Link(authentication=authentication, misalignment=0.01).run(6)
+    for block, result in honest.alice.results.items():
+        assert np.array_equal(result.key, link.alice.results[block].key)
+
+
+def test_a_share_of_link_messages_is_replayed():
+    """A fraction of the link's messages is repeated, none of Bob's and no query."""
+    link = Link(attacks=[(ALWAYS, Replay(0.5, messages="link", after=0.001))], preshared=128 + 60 * 384)
+    desk = Asking(link, key_bits=20_000)
+    copies = []
+    link.eve._inject = copies.append
+    link.run(60)
+    desk.run(30.0)
+    messages = sum(seen.envelope.receiver == "bob" and seen.envelope.session >= 0 for seen in link.wire.seen)
+    assert messages > 250
+    assert_binomial(len(copies), messages, 0.5, fault=0.15)
+    assert all(envelope.session >= 0 and envelope.receiver == "bob" for envelope in copies)
+
+
+@pytest.mark.parametrize("window", [ALWAYS, Window(2.0, 4.0)], ids=["always", "a while"])
+def test_traffic_analysis_counts_envelopes_of_one_length(window):
+    """She counts who asks and who is answered while she listens, sees one length of each, and reads nothing."""
+    link = Link(attacks=[(window, AnalyseTraffic())])
+    desk = Asking(link, clients=2, key_bits=100_000, workload={"budget": 8}).run(30.0)
+    assert desk.statuses == ["answered"] * 16
+    expected = collections.Counter()
+    for seen in link.wire.seen:
+        if window.covers(seen.t_s) and seen.message.kind in ("query", "answer"):
+            client = seen.envelope.sender if seen.message.kind == "query" else seen.envelope.receiver
+            expected[seen.message.kind, client, len(seen.data)] += 1
+    assert link.eve.notebook.traffic == expected
+    assert {client for _, client, _ in expected} == {"client-1", "client-2"}
+    for kind in ("query", "answer"):
+        assert len({length for what, _, length in expected if what == kind}) == 1
+    if window is ALWAYS:
+        assert sum(expected.values()) == 32
+    assert not link.eve.notebook.queries
+    assert not link.tape.alarms
+
+
 # The man in the middle.
 
+ONE_DECOY = DecoyBB84((0.5, 0.15), (0.7, 0.3), 0.8)
+WEAK = WeakBB84(None, mean_photons=0.1, block_pulses=100_000, test_fraction=0.5, counted=False)
 PLACES = {
     "bb84": {},
     "e91, source at alice": {"protocol": E91()},
     "e91, source in the middle, eve before it": {"protocol": E91(), "middle": True, "eve_km": 2.0},
     "e91, source in the middle, eve behind it": {"protocol": E91(), "middle": True, "eve_km": 8.0},
+    "qubits": {"grain": "qubit", "pulses": 1400},
+    "sampled": {"grain": "sampled"},
+    "six-state": {"protocol": SixState(), "pulses": 16_000},
+    "six-state, sampled": {"protocol": SixState(), "pulses": 16_000, "grain": "sampled"},
+    "one decoy": {"protocol": ONE_DECOY, "pulses": 200_000},
+    "one decoy, sampled": {"protocol": ONE_DECOY, "pulses": 200_000, "grain": "sampled"},
+    "weak, sampled": {"protocol": WEAK, "pulses": 100_000, "grain": "sampled"},
+    "bbm92, sampled, source at alice": {"protocol": BBM92(), "pulses": 5000, "grain": "sampled"},
+    "bbm92, sampled, source in the middle, eve before it": {
+        "protocol": BBM92(),
+        "pulses": 5000,
+        "grain": "sampled",
+        "middle": True,
+        "eve_km": 2.0,
+    },
+    "bbm92, sampled, source in the middle, eve behind it": {
+        "protocol": BBM92(),
+        "pulses": 5000,
+        "grain": "sampled",
+        "middle": True,
+        "eve_km": 8.0,
+    },
+    "e91, sampled": {"protocol": E91(), "pulses": 12_000, "grain": "sampled"},
 }
+
+
+EVERYWHERE = [pytest.param(place, marks=pytest.mark.slow) if place == "qubits" else place for place in PLACES]
 
 
 def impersonated(place, window=ALWAYS, **keywords):
     """A link with Eve in the middle."""
     settings = {"length_km": 10.0, "attenuation": 0.1, "eve_km": 5.0, **PLACES[place]}
-    settings["pulses"] = 12_000 if "protocol" in settings else 3000
+    settings.setdefault("pulses", 12_000 if "protocol" in settings else 3000)
     return Link(attacks=[(window, Impersonate())], **settings | keywords)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", EVERYWHERE)
 def test_a_man_in_the_middle_has_two_clean_links(place):
     """Without authentication: no errors, no abort, no alarm; Alice's key is Eve's, Bob's key is Eve's, and they differ."""
     link = impersonated(place, authentication=False).run(4)
@@ -485,7 +588,7 @@ def test_a_man_in_the_middle_has_two_clean_links(place):
     assert not contents(link.keys[0].outgoing).keys() & contents(link.keys[1].incoming).keys()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", EVERYWHERE)
 def test_a_man_in_the_middle_fails_against_authentication(place):
     """With authentication every block she takes ends, she holds no key of theirs, and both sides know."""
     link = impersonated(place, authentication=True).run(4)
@@ -496,7 +599,7 @@ def test_a_man_in_the_middle_fails_against_authentication(place):
     assert len(link.eve.double.blocks) == 4
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", EVERYWHERE)
 def test_she_takes_whole_blocks_in_her_window(place):
     """The blocks that begin in the window are hers, whole, and the others are Alice's and Bob's own."""
     link = impersonated(place, authentication=False)
@@ -564,6 +667,50 @@ def test_she_reads_nothing_where_messages_are_authenticated():
     assert set(desk.server.rejections) <= {"no key for the answer"}
 
 
+RANGE = """\
+name: x
+fabric: direct
+duration: 100 ms
+link: {protocol: bb84, pulse_rate: 5 MHz, block_pulses: 50000, length: 1 km}
+"""
+
+
+@pytest.mark.parametrize(("known", "hers"), [("100 %", True), ("99 %", False), ("0 %", False)])
+def test_knowing_the_preshared_key(known, hers):
+    """With all of the pre-shared key she passes for either; one bit in a hundred unknown is as good as none.
+
+    A block takes 512 bits of it, of which she guesses five in the mean, and passes with probability 2^-u; here she does not.
+    """
+    attack = f"timeline: [{{at: 0 s, action: eve.impersonate, known_preshared: {known}}}]\n"
+    result = run(load_text(RANGE + attack, "x.yaml"), write=False).summary
+    if hers:
+        assert result["link"]["blocks_aborted"] == 0
+        assert result["eve"]["known_key_bits"] == result["link"]["secret_bits"] > 0
+        assert result["keys"]["mismatched_bits"] > 0
+        assert not result["eve"]["detected"]
+    else:
+        assert result["link"]["abort_reasons"] == {"authentication": result["link"]["blocks"]}
+        assert result["eve"]["known_key_bits"] == result["link"]["secret_bits"] == 0
+        assert result["eve"]["detected"]
+
+
+def test_exhausting_keys_starves_the_others():
+    """A client of hers that asks often empties the pool: others' queries give up, all that she asks is not counted as theirs."""
+    asking = "queries: {rate: 100 /s, start: 50 ms, arrivals: periodic}\ndefences: {patience: 5 ms}\n"
+    asking += "server: {training: {samples: 20}}\n"
+    longer = RANGE.replace("100 ms", "200 ms").replace("50000,", "20000,")
+    free = run(load_text(longer + asking, "x.yaml"), write=False).summary
+    attack = "timeline: [{at: 40 ms, action: eve.exhaust_keys, rate: 4000 /s}]\n"
+    starved = run(load_text(longer + asking + attack, "x.yaml"), write=False).summary
+    assert free["queries"]["gave_up"] == 0
+    assert free["queries"]["answered"] > 10
+    assert starved["queries"]["issued"] == free["queries"]["issued"]
+    assert starved["queries"]["gave_up"] > 5
+    assert starved["keys"]["consumed_bits"] > 3 * free["keys"]["consumed_bits"]
+    assert starved["eve"]["known_key_bits"] == 0
+    assert starved["keys"]["reused_bits"] == 0
+
+
 # The catalogue.
 
 
@@ -573,7 +720,9 @@ def test_every_entry_of_the_catalogue_is_complete(name):
     action = CATALOGUE[name]
     assert action.id == name
     assert re.fullmatch(r"(eve|network|link|server|model)\.[a-z_]+", name)
-    assert action.family in ("channel", "classical", "model", "environment")
+    assert action.family in ("channel", "device", "classical", "model", "environment")
+    plain = load_text("duration: 1 s\nlink: {protocol: bb84}\n", "x.yaml")
+    assert all(isinstance(unmet(need, plain), str) for need in action.needs)  # a need is one that is known
     assert action.adversarial == (action.family != "environment")
     for text in (action.sign, action.gets, action.source):
         assert text
@@ -586,7 +735,7 @@ def test_every_entry_of_the_catalogue_is_complete(name):
     for field, unit in action.parameters():
         assert isinstance(unit, Unit)
         assert unit.doc
-        assert unit.dimension in ("fraction", "s", "bit", "number", "choice", "names", "flag")
+        assert unit.dimension in ("fraction", "s", "/s", "dB", "bit", "number", "choice", "names", "flag")
         assert bool(unit.choices) == (unit.dimension in ("choice", "names"))
         default = field.default
         if default is dataclasses.MISSING:
@@ -609,11 +758,13 @@ def test_an_action_does_nothing_by_itself():
     """The base action, as those of the environment and the model, leaves light and frames as they are."""
     link = Link()
     train = PulseTrain(np.zeros(10, np.uint8), 0, 0.0, 1e6)
-    before = train._angles.copy(), train._present.copy()
+    before = train._states.copy(), train._photons.copy()
     for action in (FlipLabels(), CATALOGUE["network.delay"](0.1), CATALOGUE["server.slow"](2.0)):
         action.on_photons(link.eve, train, slice(0, 10), "bob")
-    assert np.array_equal(train._angles, before[0])
-    assert np.array_equal(train._present, before[1])
+    assert np.array_equal(train._states, before[0])
+    assert np.array_equal(train._photons, before[1])
+    assert train._flags is None
+    assert not link.eve.notebook.blocks
 
 
 @pytest.mark.parametrize("how", ["random", "targeted"])

@@ -249,7 +249,7 @@ def test_tampering_is_silent_without_a_mac(kind):
 @pytest.mark.parametrize("after_s", [0.0, 0.1, 3.0])
 def test_replayed_queries_are_rejected(query_mac, after_s):
     """A copy meets a key that is spent, with or without a MAC; the original is answered and stays so."""
-    desk = asking(attacks=[(Window(), Replay(1.0, after_s))], query_mac=query_mac).run(30.0)
+    desk = asking(attacks=[(Window(), Replay(1.0, after=after_s))], query_mac=query_mac).run(30.0)
     assert desk.statuses == ["answered"] * 10
     assert rejections(desk) == {"unknown or spent key": 10}
     assert desk.server.rejected_queries == {}
@@ -260,7 +260,7 @@ def test_a_share_is_replayed():
     """A replay of a fraction repeats about that fraction, and none at all if that is zero."""
     for fraction, low, high in ((0.0, 0, 0), (0.5, 120, 280)):  # 400 fair coins: 8 standard deviations
         desk = asking(
-            attacks=[(Window(), Replay(fraction, 0.1))], workload={"budget": 400, "rate_hz": 10.0}
+            attacks=[(Window(), Replay(fraction, after=0.1))], workload={"budget": 400, "rate_hz": 10.0}
         ).run(60.0)
         assert low <= sum(rejections(desk).values()) <= high
 
@@ -429,7 +429,7 @@ def test_no_key_serves_two_messages():
     """Over many queries with tampering, replays and cuts, no bit of key leaves a store twice."""
     attacks = [
         (Window(2.0, 6.0), Tamper(("query", "answer"), 2, 0.5)),
-        (Window(4.0, 9.0), Replay(0.7, 0.2)),
+        (Window(4.0, 9.0), Replay(0.7, after=0.2)),
         (Window(7.0, 8.0), Cut("classical")),
     ]
     desk = asking(attacks=attacks, clients=3, workload={"budget": 60, "rate_hz": 5.0}).run(60.0)

@@ -15,6 +15,7 @@ from scenarios.report.charts import NARROW, WIDE, Axis, Plot, Span, extremes, he
 from scenarios.report.figure import drawn_twice, patterns
 from scenarios.report.markup import Markup, joined, tag
 from scenarios.report.sequence import Step, sequence_diagram
+from scenarios.report.strip import strip
 
 TIME = Axis("time, s", 0.0, 10.0)
 SHARE = Axis("share", 0.0, 1.0)
@@ -218,14 +219,32 @@ def test_labels_of_intervals_do_not_cover_each_other(entries, width):
     assert all(0 <= x < width for _, x in labels)
 
 
-def test_labels_of_levels_and_positions_stay_inside():
+def test_the_label_of_a_level_stays_inside():
     """A name at the right end of a plot is written towards the left."""
     plot = Plot(NARROW, TIME, SHARE, "")
     plot.rule(0.5, "threshold")
-    plot.upright(9.9, "p99 300 ms", 2)
-    plot.upright(1.0, "p50 3 ms", 0)
     anchors = {text.text: text.get("text-anchor") for text in by_class(parsed(plot.svg()), "label")}
-    assert anchors == {"threshold": "end", "p99 300 ms": "end", "p50 3 ms": "start"}
+    assert anchors == {"threshold": "end"}
+
+
+class OneAct:
+    """As much of a run as a strip asks for: ten seconds, in two of which somebody acts."""
+
+    time_axis = TIME
+    acts = (Span(4.0, 6.0, "eve.cut", "eve"), Span(0.0, None, "model.flip_labels", "eve"))
+
+
+def test_a_strip_is_the_run_in_small():
+    """Intervals are shaded where they lie, ticks that coincide merge, the greatest level is at the top, none is at the bottom."""
+    svg = parsed(strip(OneAct(), "seen", levels=[(0.0, 0.0), (5.0, 2.0)], at=[5.0, 5.0001, 10.0]))
+    assert svg.get("aria-label") == "seen"
+    (span,) = by_class(svg, "span")
+    assert (float(span.get("x")), float(span.get("width"))) == (96.0, 48.0)
+    (ticks,) = by_class(svg, "alarm")
+    assert ticks.get("d") == "M120 2V22M240 2V22"
+    (line,) = by_class(svg, "line")
+    assert line.get("d") == "M0 21L120 1h1"
+    assert not by_class(parsed(strip(OneAct(), "nothing")), "line")
 
 
 def test_ticks_in_a_row_are_merged_where_they_would_coincide():

@@ -374,7 +374,9 @@ def test_list_shows_every_scenario():
 def test_attacks_shows_the_catalogue():
     """`attacks` shows every action; one by name in full, with defaults as a file would write them."""
     lines = evelab("attacks").stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == list(CATALOGUE)
+    assert [line.split()[0] for line in lines if re.match(r"  \w+\.", line)] == list(CATALOGUE)
+    families = [line for line in lines if re.fullmatch(r"\w+", line.rstrip())]
+    assert [line.rstrip() for line in families] == list(dict.fromkeys(a.family for a in CATALOGUE.values()))
     rows = json.loads(evelab("attacks", "--json").stdout)["attacks"]
     assert [row["name"] for row in rows] == list(CATALOGUE)
     tamper = evelab("attacks", "eve.tamper").stdout
@@ -383,6 +385,8 @@ def test_attacks_shows_the_catalogue():
     delay = evelab("attacks", "network.delay").stdout
     assert "one way; required" in delay
     assert "default 0 s" in delay
+    assert "default 200 /s" in evelab("attacks", "eve.exhaust_keys").stdout
+    assert "default true" in evelab("attacks", "eve.photon_number_splitting").stdout
     (one,) = json.loads(evelab("attacks", "eve.tamper", "--json").stdout)["attacks"]
     assert {p["name"]: p["default"] for p in one["parameters"]} == {
         "messages": ["query"],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from netsim.errors import ScenarioError
 from nodes.attacks.catalogue import CATALOGUE
 from scenarios.loader import LIBRARY, MAX_BYTES, find, load, load_text
-from scenarios.schema import Scenario
+from scenarios.schema import PROTOCOLS, Scenario
 from scenarios.units import listed
 
 GOOD = """\
@@ -88,15 +88,16 @@ expect:
 3:11: duration: got 10, expected a time with its unit, like 10 s
 4:1: sweep: reserved: sweeps come in a later release
 5:1: length: unknown key length: did you mean link.length?
-6:1: link.protocol: missing, expected bb84 or e91
+6:1: link.protocol: missing, expected PROTOCOLS
 7:3: link.protocl: unknown key protocl: did you mean protocol?
 8:11: link.length: got 25, expected a length with its unit, like 25 km
-9:10: link.grain: got qbit, expected pulse or qubit: did you mean qubit?
-10:17: link.block_pulses: got 1.5, expected an integer, at least 16 and at most 50000000
+9:10: link.grain: got qbit, expected pulse, qubit or sampled: did you mean qubit?
+10:17: link.block_pulses: got 1.5, expected an integer, at least 16 and at most 1e+13
 11:16: link.attenuation: got 0.2 dB, expected an attenuation in dB/km, like 0.2 dB/km
 12:17: link.misalignment: got 60 %, expected at least 0 % and at most 50 %
 13:3: link.length: given twice, first in line 8, expected once
-14:13: link.detector: got 5, expected a mapping with keys such as efficiency or dark_counts
+14:13: link.detector: got 5, expected a mapping with keys such as efficiency, dark_counts, \
+mismatch or timing_mismatch
 18:19: defences.authentication: got no, expected a boolean: write true or false
 21:9: timeline.0.at: got 12:30, expected a time with its unit, like 10 s (clock times are not read)
 22:13: timeline.0.action: got eve.intercept_resned, expected CATALOGUE: did you mean eve.intercept_resend?
@@ -110,7 +111,8 @@ expect:
 33:5: expect.1: at character 8: got 20 ms, but the left side is a fraction: \
 expected a number, like 30 % or 0.3, null, or another summary path that holds a fraction
 """
-    lines = expected.replace("CATALOGUE", listed(CATALOGUE)).splitlines()
+    expected = expected.replace("CATALOGUE", listed(CATALOGUE)).replace("PROTOCOLS", listed(PROTOCOLS))
+    lines = expected.splitlines()
     assert faults(text) == [f"f.yaml:{line}" for line in lines]
 
 

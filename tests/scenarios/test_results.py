@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from netsim.keys.key_store import KeyStore
+from nodes.link import BlockResult
 from scenarios import results, runner
 from scenarios.loader import load_text
-from scenarios.referee import judge
+from scenarios.referee import Referee
 from scenarios.results import scenario_hash
 from scenarios.runner import run
 
@@ -48,10 +49,13 @@ HEADERS = {
     "blocks.csv": [
         *("block", "start_s", "end_s", "status", "reason", "qber", "qber_Z", "qber_X"),
         *("chsh_s", "chsh_standard_error", "pulses", "detections", "sifted_bits", "test_bits", "key_bits"),
-        *("disclosed_parities", "verification_bits", "amplification_bits", "secret_bits"),
+        *("disclosed_parities", "disclosed_counts", "verification_bits", "amplification_bits", "secret_bits"),
         *("authentication_spent_bits", "authentication_replenished_bits", "delivered_bits"),
         *("reconciliation_rounds", "corrected_bits", "reconciliation_efficiency", "phase_error_bound"),
-        *("epsilon", "mismatched_bits", "eve_sifted_bits", "eve_key_bits"),
+        *("amplification_term_bits", "statistics_term_bits", "reconciliation_term_bits"),
+        *("epsilon_term_bits", "no_key_for", "epsilon"),
+        *("gates", "clicks", "double_clicks", "ones", "early", "late", "after_gate", "attenuated"),
+        *("photocurrent", "mismatched_bits", "eve_sifted_bits", "eve_key_bits"),
     ],
     "queries.csv": [
         *("client", "sequence", "created_s", "sent_s", "answered_s", "latency_s", "status", "reason"),
@@ -61,6 +65,19 @@ HEADERS = {
 }
 
 
+DECOYS = """\
+duration: 150 ms
+classical: {bandwidth: 10 Gbit/s}
+link:
+  protocol: bb84
+  grain: sampled
+  pulse_rate: 50 MHz
+  block_pulses: 2000000
+  length: 1 km
+  source: {kind: weak-coherent, intensities: [0.5, 0.1, 0], probabilities: [0.7, 0.2, 0.1]}
+"""
+
+
 class Kept:
     """A run with its folder, and the world behind it."""
 
@@ -68,11 +85,18 @@ class Kept:
         with pytest.MonkeyPatch.context() as patch:
             worlds = []
 
-            def overhearing(world):
-                worlds.append(world)
-                return judge(world)
+            class Overhearing(Referee):
+                def __init__(self, world):
+                    worlds.append(world)
+                    super().__init__(world)
 
-            self.handed_out = []
+            self.made, self.handed_out = [], []
+            forget_bits = BlockResult.forget_bits
+
+            def remembered(result):
+                self.made += [result.key, result.sifted_key]
+                forget_bits(result)
+
             take_at = KeyStore.take_at
 
             def overseen(store, address, count):
@@ -80,7 +104,8 @@ class Kept:
                 self.handed_out.append(bits)
                 return bits
 
-            patch.setattr(runner, "judge", overhearing)
+            patch.setattr(runner, "Referee", Overhearing)
+            patch.setattr(BlockResult, "forget_bits", remembered)
             patch.setattr(KeyStore, "take_at", overseen)
             self.scenario = load_text(TEXT, "kept.yaml")
             self.result = run(self.scenario, out=folder, command=["evelab", "run", "kept.yaml"])
@@ -131,6 +156,60 @@ def test_e91_blocks_have_a_column_for_each_key_angle(tmp_path):
     assert len(angles) == 2
     assert all(name.isascii() for name in rows[0])
     assert 2 < float(rows[0]["chsh_s"]) < 3
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    """The rows of a table."""
+    return list(csv.DictReader(io.StringIO((folder / name).read_text(encoding="utf-8"))))
+
+
+def test_decoys_have_a_table_of_their_own(tmp_path):
+    """A row for each block, basis and intensity, whose counts add up to those of blocks.csv; the same over any fabric."""
+    folders = [
+        run(load_text(DECOYS, "decoys.yaml"), fabric=fabric, out=tmp_path / fabric).out
+        for fabric in ("direct", "qunetsim")
+    ]
+    names = sorted(path.name for path in folders[0].glob("*.csv"))
+    assert names == sorted([*HEADERS, "intensities.csv"])
+    assert all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
+    blocks, cells = table(folders[0], "blocks.csv"), table(folders[0], "intensities.csv")
+    assert list(cells[0]) == ["block", "basis", "intensity", "mean_photons", "sifted", "tested", "errors"]
+    assert list(blocks[0])[-5:] == [
+        *("detected_signal", "detected_decoy", "detected_vacuum", "vacuum_events", "single_photon_events")
+    ]
+    assert [(cell["basis"], cell["intensity"], cell["mean_photons"]) for cell in cells[:6]] == [
+        (basis, name, photons)
+        for basis in "ZX"
+        for name, photons in (("signal", "0.5"), ("decoy", "0.1"), ("vacuum", "0.0"))
+    ]
+    estimated = [block for block in blocks if block["qber"]]
+    assert len(cells) == 6 * len(estimated) > 0
+    for block in estimated:
+        mine = [cell for cell in cells if cell["block"] == block["block"]]
+        for column, total in (("sifted", "sifted_bits"), ("tested", "test_bits")):
+            assert sum(int(cell[column]) for cell in mine) == int(block[total])
+        detected = sum(int(block[f"detected_{name}"]) for name in ("signal", "decoy", "vacuum"))
+        assert detected == int(block["detections"])
+
+
+def test_one_decoy_has_no_column_for_a_second():
+    """The columns follow the scenario, whatever the blocks came to."""
+    one_decoy = DECOYS.replace("[0.5, 0.1, 0]", "[0.5, 0.1]").replace("[0.7, 0.2, 0.1]", "[0.7, 0.3]")
+    header, _ = results._blocks([], load_text(one_decoy, "decoy.yaml"))
+    assert header[-4:] == ["detected_signal", "detected_decoy", "vacuum_events", "single_photon_events"]
+
+
+def test_terms_of_a_key_length_account_for_the_block(kept):
+    """What the terms leave of the key bits, rounded down, is the final key; what ate it is told where there is none."""
+    rows = [row for row in kept.rows("blocks.csv") if row["phase_error_bound"]]
+    for row in rows:
+        taken = sum(
+            float(row[f"{term}_term_bits"])
+            for term in ("amplification", "statistics", "reconciliation", "epsilon")
+        )
+        assert max(0, math.floor(int(row["key_bits"]) - taken)) == int(row["secret_bits"])
+        assert (row["no_key_for"] == "") == (row["status"] == "accepted")
+    assert any(row["status"] == "accepted" for row in rows)
 
 
 def test_metrics_are_long_and_sorted(kept):
@@ -244,7 +323,7 @@ def test_no_key_is_written(kept):
     world = kept.world
     blocks = [*world.alice.results.values(), *world.bob.results.values()]
     keys = [block.key for block in blocks] + [block.sifted_key for block in blocks]
-    keys += kept.handed_out
+    keys += kept.made + kept.handed_out
     keys += [stretch for pad in (world.alice, world.bob) for stretch in pad.post.pool.pads._stretches]
     secrets = {spelling for key in keys if len(key) >= 96 for spelling in spellings(key)}
     assert len(secrets) > 500

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +18,55 @@ from nodes.attacks.channel import InterceptResend
 from nodes.attacks.classical import Tamper
 from nodes.attacks.environment import AddedDelay
 from scenarios.loader import LIBRARY, load, load_text
-from scenarios.schema import Scenario, TimelineEntry, json_schema, resolved
+from scenarios.schema import PROTOCOLS, Scenario, TimelineEntry, json_schema, resolved
 
 E91 = {"name": "x", "duration": "10 s", "link": {"protocol": "e91"}}
 BB84 = {"name": "x", "duration": "10 s", "link": {"protocol": "bb84"}}
+
+DECOYS = {
+    **BB84,
+    "link": {
+        "protocol": "bb84",
+        "grain": "sampled",
+        "block_pulses": 10**9,
+        "source": {
+            "kind": "weak-coherent",
+            "intensities": [0.5, 0.1, 0.0002],
+            "probabilities": [0.6, 0.3, 0.1],
+        },
+    },
+}
+
+MDI = {
+    **BB84,
+    "link": {"protocol": "mdi", "grain": "sampled", "source": DECOYS["link"]["source"]},
+}
+WEAK = {**BB84, "link": {"protocol": "bb84", "source": {"kind": "weak-coherent", "intensities": [0.1]}}}
+EVERY_PROTOCOL = [
+    *({**BB84, "name": protocol, "link": {"protocol": protocol}} for protocol in ("bbm92", "six-state")),
+    {**MDI, "name": "mdi"},
+    {**E91, "name": "spdc", "link": {"protocol": "bbm92", "source": {"kind": "spdc", "pair_mean": 0.02}}},
+    {**BB84, "name": "biased", "link": {"protocol": "bb84", "key_basis": "95 %"}},
+    {
+        **DECOYS,
+        "name": "one-decoy",
+        "link": {
+            "protocol": "bb84",
+            "source": {"kind": "weak-coherent", "intensities": [0.5, 0.15], "probabilities": [0.7, 0.3]},
+            "detector": {
+                "dead_time": "100 ns",
+                "afterpulse": "2 %",
+                "jitter": "50 ps",
+                "gate": "200 ps",
+                "mismatch": "90 %",
+                "timing_mismatch": "80 %",
+                "basis_choice": "passive",
+            },
+            "background": 1e-5,
+        },
+        "defences": {"attenuated_share": "10 %", "alarm": {"abort": True, "tolerance": "10 %"}},
+    },
+]
 
 EVERYTHING: dict[str, Any] = {
     "name": "all-of-it",
@@ -135,6 +183,20 @@ def test_timeline_entries_hold_built_actions():
     assert timeline[2] == TimelineEntry(1.0, None, AddedDelay(delay=0.007, jitter=0.0, hop="bob-server"))
 
 
+def place_for(name: str) -> dict[str, Any]:
+    """A scenario in which an action finds what it needs."""
+    needs = CATALOGUE[name].needs
+    if "relay" in needs:
+        return MDI
+    if "passive basis choice" in needs:
+        return with_values(BB84, link__detector__basis_choice="passive")
+    if "timing mismatch" in needs:
+        return with_values(BB84, link__detector__timing_mismatch="90 %")
+    if "weak pulses" in needs:
+        return DECOYS
+    return BB84 if "prepared" in needs else E91
+
+
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_every_action_of_the_catalogue_can_be_used(name: str):
     """Each action builds from its required parameters alone, and every default is within its own limits."""
@@ -144,7 +206,7 @@ def test_every_action_of_the_catalogue_can_be_used(name: str):
         for field, unit in CATALOGUE[name].parameters()
         if field.default is dataclasses.MISSING
     }
-    data = {**E91, "queries": {}, "timeline": [{"at": "0 s", "action": name, **required}]}
+    data = {**place_for(name), "queries": {}, "timeline": [{"at": "0 s", "action": name, **required}]}
     scenario = Scenario.model_validate(data)
     assert type(scenario.timeline[0].action) is CATALOGUE[name]
     assert (
@@ -176,7 +238,7 @@ def test_is_immutable():
             None,
             "got nothing, expected a mapping with keys such as position (write {} for its defaults",
         ),
-        ("link__block_pulses", 15, "expected an integer, at least 16 and at most 50000000"),
+        ("link__block_pulses", 15, "expected an integer, at least 16 and at most 1e+13"),
         ("link__pulse_rate", "0 Hz", "got 0 Hz, expected more than 0 Hz"),
         ("link__length", "-1 km", "got -1 km, expected at least 0 km"),
         ("link__misalignment", "51 %", "got 51 %, expected at least 0 % and at most 50 %"),
@@ -205,6 +267,253 @@ def test_values_out_of_range_or_of_the_wrong_type(path: str, value: Any, message
     assert message in found[path.replace("__", ".")]
 
 
+def link_of(protocol: str, **values: Any) -> dict[str, Any]:
+    """A scenario of a protocol, with values in its link."""
+    base = {**BB84, "link": {"protocol": protocol}}
+    return with_values(base, **{f"link__{path}": value for path, value in values.items()})
+
+
+USELESS = "of no use with {}: remove it"
+CONTRADICTIONS = [
+    # the source
+    *(
+        (
+            link_of(protocol, source__kind="weak-coherent"),
+            {},
+            "link.source.kind",
+            f"got weak-coherent with {protocol}, expected protocol: bb84 for it",
+        )
+        for protocol in ("e91", "bbm92", "six-state")
+    ),
+    *(
+        (
+            link_of(protocol, source__kind="spdc"),
+            {},
+            "link.source.kind",
+            f"got spdc with {protocol}, which prepares its pulses one by one, expected e91 or bbm92 for it",
+        )
+        for protocol in ("bb84", "six-state")
+    ),
+    *(
+        (base, {f"link__source__{name}": value}, f"link.source.{name}", USELESS.format(what))
+        for base, what, values in (
+            (BB84, "bb84", {"position": "alice", "visibility": "90 %", "pair_mean": 0.05}),
+            (BB84, "bb84", {"intensities": [0.1], "probabilities": [1], "fluctuation": "1 %"}),
+            (
+                E91,
+                "e91",
+                {"intensities": [0.1], "fluctuation": "1 %", "isolation": "50 dB", "pair_mean": 0.05},
+            ),
+            (link_of("bbm92"), "bbm92", {"isolation": "50 dB", "pair_mean": 0.05}),
+            (link_of("six-state"), "six-state", {"visibility": "90 %", "intensities": [0.1]}),
+            (DECOYS, "bb84 and a weak-coherent source", {"pair_mean": 0.05, "visibility": 1}),
+            (
+                link_of("bbm92", source__kind="spdc"),
+                "bbm92 and a spdc source",
+                {"intensities": [0.1], "isolation": "50 dB"},
+            ),
+        )
+        for name, value in values.items()
+    ),
+    # intensities and probabilities
+    *(
+        (
+            link_of(
+                "bb84", source__kind="weak-coherent", source__probabilities=[0.7, 0.2, 0.1][: len(means)]
+            ),
+            {"link__source__intensities": means, "link__source__probabilities": shares},
+            f"link.source.{where}",
+            message,
+        )
+        for means, shares, where, message in (
+            ([0.1, 0.5], [0.5, 0.5], "intensities", "got [0.1, 0.5], expected falling mean photon numbers"),
+            ([0.5, 0.5], [0.5, 0.5], "intensities", "expected falling mean photon numbers, the signal first"),
+            ([0.5, 0.0, 0.1], [0.7, 0.2, 0.1], "intensities", "expected falling mean photon numbers"),
+            (
+                [0.5, 0.3, 0.2],
+                [0.7, 0.2, 0.1],
+                "intensities",
+                "expected the first above the sum of the others",
+            ),
+            ([0], [1], "intensities", "got [0.0], expected a signal above 0"),
+            ([0.1], [0.5], "probabilities", "got [0.5], expected none, or [1], with one intensity"),
+            ([0.1], [0.5, 0.5], "probabilities", "expected none, or [1], with one intensity"),
+            ([0.5, 0.1], [0.7, 0.2, 0.1], "probabilities", "got 3 of them, expected one for each of the 2"),
+            ([0.5, 0.1, 0], [0.7, 0.3], "probabilities", "got 2 of them, expected one for each of the 3"),
+            ([0.5, 0.1], [0.7, 0.2], "probabilities", "which add up to 0.9, expected 1"),
+            ([0.5, 0.1, 0], [0.7, 0.2, 0.2], "probabilities", "which add up to 1.1, expected 1"),
+        )
+    ),
+    # what the protocol has
+    *(
+        (
+            link_of(protocol),
+            {"link__security__proof": "device-independent"},
+            "link.security.proof",
+            "which needs protocol: e91",
+        )
+        for protocol in ("bbm92", "six-state")
+    ),
+    *(
+        (
+            link_of(protocol),
+            {"defences__abort_below_chsh": 2.5},
+            "defences.abort_below_chsh",
+            f"{protocol} measures no CHSH value: remove it, or use protocol: e91",
+        )
+        for protocol in ("bbm92", "six-state")
+    ),
+    *(
+        (
+            link_of(protocol),
+            {"link__key_basis": "90 %"},
+            "link.key_basis",
+            f"{protocol} uses all its settings alike: remove it",
+        )
+        for protocol in ("e91", "six-state")
+    ),
+    *(
+        (base, {"link__security__multiphoton": "ignored"}, "link.security.multiphoton", USELESS.format(what))
+        for base, what in (
+            (BB84, "bb84"),
+            (DECOYS, "bb84 and a weak-coherent source"),
+            (link_of("bbm92", source__kind="spdc"), "bbm92 and a spdc source"),
+        )
+    ),
+    # the grain
+    (link_of("six-state"), {"link__grain": "qubit"}, "link.grain", "expected pulse or sampled for six-state"),
+    (
+        WEAK,
+        {"link__grain": "qubit"},
+        "link.grain",
+        "single photons in the X-Z plane, expected pulse or sampled",
+    ),
+    (
+        link_of("bbm92", source__kind="spdc"),
+        {"link__grain": "qubit"},
+        "link.grain",
+        "expected pulse or sampled for spdc",
+    ),
+    (
+        BB84,
+        {"link__block_pulses": 10**9},
+        "link.block_pulses",
+        "got 1000000000, expected at most 50000000 with grain: pulse (use grain: sampled)",
+    ),
+    (
+        with_values(E91, link__security__proof="device-independent"),
+        {"link__grain": "sampled"},
+        "link.grain",
+        "expected pulse: device-independent counts every pulse, detected or not",
+    ),
+    # the channel
+    (
+        BB84,
+        {"link__satellite": {}, "link__loss_profile": [["0 s", "3 dB"]]},
+        "link.loss_profile",
+        "a satellite's pass has its own",
+    ),
+    (
+        BB84,
+        {"link__satellite": {}, "link__coexistence": {"forward": "1 mW"}},
+        "link.coexistence",
+        "there are no other channels on the way to a satellite",
+    ),
+    *(
+        (
+            BB84,
+            {"link__grain": "qubit", f"link__{name}": value},
+            "link.grain",
+            "a channel that changes over time",
+        )
+        for name, value in (
+            ("drift", {"rate": 0.01}),
+            ("satellite", {}),
+            ("loss_profile", [["0 s", "3 dB"]]),
+        )
+    ),
+    # the detector
+    (
+        BB84,
+        {"link__detector__dead_time": "250 ms"},
+        "link.detector.dead_time",
+        "got 250 ms, expected less than a block takes (250 ms)",
+    ),
+    (
+        BB84,
+        {"link__detector__gate": "251 ns"},
+        "link.detector.gate",
+        "got 251 ns, expected at most a pulse's slot (250 ns)",
+    ),
+    (BB84, {"link__detector__jitter": "1 ns"}, "link.detector.jitter", "set link.detector.gate too"),
+    (
+        E91,
+        {"link__detector__basis_choice": "passive"},
+        "link.detector.basis_choice",
+        "got passive, expected active",
+    ),
+    # the relay
+    *(
+        (MDI, {"link__grain": grain}, "link.grain", f"got {grain}, expected sampled for mdi")
+        for grain in ("pulse", "qubit")
+    ),
+    (
+        MDI,
+        {"link__source__intensities": [0.1], "link__source__probabilities": [1]},
+        "link.source.intensities",
+        "expected two or three with mdi",
+    ),
+    *(
+        (MDI, {f"link__detector__{name}": value}, f"link.detector.{name}", "modelled without a memory")
+        for name, value in (("dead_time", "50 ns"), ("afterpulse", "1 %"))
+    ),
+    (
+        MDI,
+        {"link__detector__basis_choice": "passive"},
+        "link.detector.basis_choice",
+        "the relay chooses no basis",
+    ),
+    (MDI, {"defences__attenuated_share": "10 %"}, "defences.attenuated_share", "no detectors to defend"),
+    *(
+        (MDI, {f"link__{name}": value}, f"link.{name}", "not modelled for two ways to a relay")
+        for name, value in (
+            ("loss_profile", [["0 s", "3 dB"]]),
+            ("satellite", {}),
+            ("coexistence", {"forward": "1 mW"}),
+        )
+    ),
+    (
+        MDI,
+        {"link__security__proof": "device-independent"},
+        "link.security.proof",
+        "which needs protocol: e91",
+    ),
+    # what attacks need
+    *(
+        (
+            base,
+            {"timeline": [{"at": "0 s", "action": action, **more}]},
+            "timeline.0.action",
+            f"needs {message}",
+        )
+        for base, action, more, message in (
+            (BB84, "eve.photon_number_splitting", {}, "a source that emits several photons"),
+            (WEAK, "eve.intensity_leak", {}, "decoys (two or three source.intensities)"),
+            (BB84, "eve.time_shift", {}, "detectors that differ at the edges of the gate"),
+            (with_values(BB84, link__grain="qubit"), "eve.noise_masked", {}, "trains of pulses"),
+            (E91, "eve.noise_masked", {}, "pulses that Alice prepares"),
+            (E91, "eve.intercept_resend", {"basis": "y"}, "pulses that Alice prepares"),
+            (
+                with_values(BB84, link__grain="qubit"),
+                "eve.intercept_resend",
+                {"resend": "coherent"},
+                "trains of pulses",
+            ),
+        )
+    ),
+]
+
+
 @pytest.mark.parametrize(
     ("base", "values", "path", "message"),
     [
@@ -214,14 +523,19 @@ def test_values_out_of_range_or_of_the_wrong_type(path: str, value: Any, message
             "eve.position",
             "got 26 km, expected at most the link's length (25 km)",
         ),
-        (BB84, {"link__source": {}}, "link.source", "Alice prepares every pulse herself"),
-        (BB84, {"link__security__proof": "device-independent"}, "link.security.proof", "needs protocol: e91"),
         (
             BB84,
             {"defences__abort_below_chsh": 2.5},
             "defences.abort_below_chsh",
             "bb84 measures no CHSH value",
         ),
+        (
+            BB84,
+            {"link__security__proof": "device-independent"},
+            "link.security.proof",
+            "expected trusted: that proof rests on a violated CHSH inequality, which needs protocol: e91",
+        ),
+        *CONTRADICTIONS,
         (BB84, {"keys__preshared": "511 bit"}, "keys.preshared", "got 511 bit, expected at least 512 bit"),
         (BB84, {"server": {}}, "server", "without queries there is no server"),
         (
@@ -328,7 +642,7 @@ def test_labels_are_flipped_before_the_run():
 def test_contradictions_and_single_faults_come_together():
     """A fault of one value hides no contradiction between others, and makes up none of its own."""
     data = with_values(
-        BB84, seed="x", eve__position="30 km", link__source={}, queries=5, defences__patience=3
+        BB84, seed="x", eve__position="30 km", link__source={"visibility": 1}, queries=5, defences__patience=3
     )
     data["timeline"] = [
         {"at": "11 s", "action": "eve.cutt"},
@@ -338,7 +652,7 @@ def test_contradictions_and_single_faults_come_together():
     assert sorted(faults(data)) == [
         "defences.patience",
         "eve.position",
-        "link.source",
+        "link.source.visibility",
         "queries",
         "seed",
         "timeline.0.action",
@@ -356,6 +670,140 @@ def test_contradictions_and_single_faults_come_together():
         "timeline.1.until",
         "timeline.2",
     ]
+
+
+def test_every_contradiction_of_a_link_at_once():
+    """All that is wrong with a link is said in one go, each at its own place."""
+    data = with_values(
+        BB84,
+        link__protocol="six-state",
+        link__grain="qubit",
+        link__key_basis="90 %",
+        link__source={
+            "kind": "weak-coherent",
+            "intensities": [0.1, 0.5],
+            "probabilities": [0.7, 0.3],
+            "visibility": 1,
+        },
+        link__security={"proof": "device-independent", "multiphoton": "counted"},
+        link__detector={"dead_time": "1 s", "gate": "1 us", "efficiency": 2},
+        defences__abort_below_chsh=2,
+    )
+    assert sorted(faults(data)) == [
+        "defences.abort_below_chsh",
+        "link.detector.dead_time",
+        "link.detector.efficiency",
+        "link.detector.gate",
+        "link.grain",
+        "link.key_basis",
+        "link.security.multiphoton",
+        "link.security.proof",
+        "link.source.intensities",
+        "link.source.kind",
+        "link.source.visibility",
+    ]
+
+
+GARBAGE: tuple[Any, ...] = (
+    None,
+    "",
+    "x",
+    -1,
+    5,
+    1e300,
+    math.nan,
+    math.inf,
+    True,
+    [],
+    {},
+    [[]],
+    [None],
+    {"x": 1},
+    "nan",
+)
+
+
+def places_in(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value in a tree."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [place for key, value in items for place in [(*above, key), *places_in(value, (*above, key))]]
+
+
+def altered(data: dict[str, Any], place: tuple[Any, ...], *value: Any) -> dict[str, Any]:
+    """A copy with one value replaced, or left out if there is none in its stead."""
+    data = copy.deepcopy(data)
+    inner: Any = data
+    for key in place[:-1]:
+        inner = inner[key]
+    if value:
+        inner[place[-1]] = value[0]
+    else:
+        del inner[place[-1]]
+    return data
+
+
+ATTACKED = with_values(
+    {
+        **resolved(Scenario.model_validate(EVERY_PROTOCOL[-1])),
+        "timeline": [
+            {"at": "0 s", "until": "1 s", "action": "eve.intensity_leak"},
+            {"at": "0 s", "action": "eve.time_shift", "fraction": "50 %"},
+            {"at": "0 s", "action": "eve.intercept_resend", "basis": "three", "resend": "coherent"},
+        ],
+    },
+    expect=["link.qber < 5 %"],
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [ATTACKED, resolved(Scenario.model_validate(MDI)), resolved(Scenario.model_validate(EVERYTHING))],
+    ids=["decoys", "mdi", "everything"],
+)
+def test_any_garbled_value_loads_or_is_refused(data: dict[str, Any]):
+    """Each value of a scenario left out, or replaced by any of fifteen kinds of rubbish: it loads, or the faults are told."""
+    Scenario.model_validate(data)
+    refused = 0
+    for place in places_in(data):
+        for value in ((), *((rubbish,) for rubbish in GARBAGE)):
+            try:
+                Scenario.model_validate(altered(data, place, *value))
+            except ValidationError as error:
+                refused += 1
+                told = [fault["msg"] for fault in error.errors(include_input=False)]
+                assert told
+                assert not any(
+                    "nan" in message.replace("nano", "").split() for message in told if value != ("nan",)
+                )
+    assert refused > 500
+
+
+CONTENTS = [
+    DECOYS,
+    MDI,
+    WEAK,
+    EVERY_PROTOCOL[-1],
+    ATTACKED,
+    link_of("bbm92", source__kind="spdc"),
+    EVERYTHING,
+]
+
+
+@pytest.mark.parametrize("data", CONTENTS, ids=lambda data: f"{data['name']}-{data['link']['protocol']}")
+def test_a_fault_of_one_value_makes_up_no_other(data: dict[str, Any]):
+    """Whatever word or number of a good scenario is misspelt, that is the one fault, and no contradiction follows from it."""
+    for place in places_in(data):
+        value: Any = data
+        for key in place:
+            value = value[key]
+        if isinstance(value, dict | list) or place[0] in ("expect", "name", "about"):
+            continue
+        if place[-1] == "action":
+            continue
+        path = ".".join(map(str, place))
+        found = faults(altered(data, place, "m\u0000isspelt"))
+        assert len(found) == 1, found
+        assert path.startswith(next(iter(found)))
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 5, {}])
@@ -376,8 +824,11 @@ def test_reserved_keys():
         BB84,
         E91,
         {**BB84, "queries": {}},
+        DECOYS,
+        with_values(DECOYS, link__source__intensities=[0.1], link__source__probabilities=[1]),
+        with_values(BB84, link__source__kind="weak-coherent", link__source__intensities=[0.1]),
         EVERYTHING,
-        *(resolved(load(file)) for file in sorted(LIBRARY.glob("*.yaml"))),
+        *EVERY_PROTOCOL,
     ],
     ids=lambda data: data["name"],
 )
@@ -385,6 +836,15 @@ def test_resolved_loads_to_the_same_scenario(data: dict[str, Any]):
     """`resolved` names every value, with its unit, and reads back as the very same scenario."""
     scenario = Scenario.model_validate(data)
     assert load_text(json.dumps(resolved(scenario)), "again.yaml") == scenario
+
+
+@pytest.mark.parametrize("file", sorted(LIBRARY.glob("*.yaml")), ids=lambda file: file.stem)
+def test_what_ships_survives_being_resolved(file: Path):
+    """Each scenario that ships reads back as itself, and conforms to the JSON Schema."""
+    scenario, schema = load(file), json_schema()
+    spelled = resolved(scenario)
+    assert load_text(json.dumps(spelled), "again.yaml") == scenario
+    assert conforms(spelled, schema, schema)
 
 
 def test_resolved_spells_units():
@@ -411,7 +871,11 @@ def test_json_schema_structure():
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == set(Scenario.model_fields)
     link = schema["$defs"]["Link"]["properties"]
-    assert link["protocol"]["enum"] == ["bb84", "e91"]
+    assert link["protocol"]["enum"] == list(PROTOCOLS)
+    assert link["source"]["$ref"].endswith("/Source")
+    source = schema["$defs"]["Source"]["properties"]
+    assert source["intensities"]["items"]["type"] == "number"
+    assert source["intensities"]["maxItems"] == 3
     assert link["length"]["default"] == "25 km"
     assert re.search(link["length"]["pattern"], "0.5 km")
     assert not re.search(link["length"]["pattern"], "0.5")
@@ -464,9 +928,7 @@ def conforms(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "data", [BB84, EVERYTHING, *(resolved(load(file)) for file in LIBRARY.glob("*.yaml"))]
-)
+@pytest.mark.parametrize("data", [BB84, DECOYS, EVERYTHING, *EVERY_PROTOCOL], ids=lambda data: data["name"])
 def test_json_schema_accepts_what_the_loader_accepts(data: dict[str, Any]):
     """Scenarios that load, written out or not, conform to the JSON Schema."""
     schema = json_schema()
