@@ -26,6 +26,8 @@ docs: .venv/docs
 
 bench: .venv/run
 	$(BIN)/python benchmarks/range.py
+	$(BIN)/python benchmarks/photonics.py
+	$(BIN)/python benchmarks/rate.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -236,5 +236,71 @@ def report(
         print(write_report(run_dir))
 
 
+@app.command()
+def rate(
+    preset: Annotated[
+        str, typer.Option(help="A published system; --show prints where its values are from.")
+    ] = "ghz",
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="To compare; may be repeated.  [default: the preset's]")
+    ] = None,
+    distances: Annotated[
+        str | None, typer.Option(help="Kilometres: 0:200:5 or 10,50,100.  [default: the preset's]")
+    ] = None,
+    block: Annotated[
+        str | None, typer.Option(help="Sifted bits, 1e7, or '1e10 pulses'.  [default: the preset's]")
+    ] = None,
+    optimise: Annotated[
+        bool, typer.Option(help="Choose intensities, probabilities and bias for each distance.")
+    ] = True,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the preset; may be repeated."),
+    ] = None,
+    simulate: Annotated[
+        str | None, typer.Option(help="Kilometres at which to run the link as well, as --distances.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs for each simulated point.")] = 5,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the figure; a page, if it ends in .html.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only print the preset, value by value.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print secret key rates against distance, for protocols side by side."""
+    with _speaking_plainly("computing rates"):
+        from scenarios import presets, rate_output  # noqa: PLC0415
+        from scenarios import rate as rates  # noqa: PLC0415
+
+        if show:
+            print(rate_output.shown_preset(presets.find(preset)))
+            return
+        request = rates.asked(
+            preset=preset,
+            protocols=protocol or (),
+            distances=distances,
+            block=block,
+            optimise=optimise,
+            settings=overrides or (),
+            simulate=simulate,
+            seeds=seeds,
+            csv=csv,
+            svg=svg,
+        )
+        made = rates.curves(request)
+        if csv is not None:
+            rate_output.write(csv, rate_output.as_csv(made))
+        if svg is not None:
+            from scenarios import rate_figure  # noqa: PLC0415
+
+            rate_output.write(
+                svg, rate_figure.page(made) if svg.suffix == ".html" else rate_figure.standalone(made)
+            )
+        print(
+            json.dumps(rate_output.as_data(made), allow_nan=False) if as_json else rate_output.printed(made)
+        )
+
+
 if __name__ == "__main__":
     main()
