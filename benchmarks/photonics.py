@@ -238,7 +238,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": models[0] if models else platform.processor() or "unknown",
         "cores": os.cpu_count(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("evelab", "numpy", "numba")},
     }

@@ -122,10 +122,9 @@ def exchange(
 ) -> None:
     """BB84 from Alice's random bits to Bob's detections."""
     protocol = BB84()
-    bits, bases = random_bits(count, rng), random_bits(count, rng)
-    train = emitter.photons(protocol.encode(bases, bits), 0, 0.0)
+    train, _ = emitter.prepare(protocol.states, protocol.alice_choice, count, 0, 0.0, lambda _: rng)
     fabric.carry_photons("alice", "bob", train)
-    receiver.detect(train, protocol.bob_angles[protocol.bob_settings(count, rng)], rng)
+    receiver.detect(train, protocol.bob_choice, rng)
 
 
 def seconds(work: Callable[[], object]) -> float:
