@@ -133,7 +133,10 @@ def print_result(result: Result) -> None:
         ("link", f"{link['protocol']}{kinds}: {light}, {_quantity(link['sifted_bits'], BITS)} sifted"),
         ("", f"{_glued('QBER', _quantity(link['qber'], FRACTION))}{_chsh(link)}"),
         ("", _intensities(link["intensities"])),
-        ("blocks", f"{made} gave key, {_glued(aborted, 'aborted')}{_reasons(link['abort_reasons'])}"),
+        (
+            "blocks",
+            f"{made} gave key, {_glued(aborted, 'aborted')}{_reasons(link['abort_reasons'])}{_unfinished(link)}",
+        ),
         ("", _no_key(result.findings.blocks)),
         (
             "key",
@@ -292,12 +295,19 @@ def _telemetry(eve: dict[str, Any]) -> str:
     return told + false
 
 
+def _unfinished(link: dict[str, Any]) -> str:
+    """Blocks that the end of the run cut off, or that none fits into it."""
+    if link["blocks_unfinished"]:
+        return f", {_glued(str(link['blocks_unfinished']), 'unfinished')}"
+    return "" if link["blocks"] else ": the run is shorter than a block"
+
+
 def print_scenarios(scenarios: Sequence[Scenario]) -> None:
     """The scenarios that ship."""
     table = _table("scenario", "link", "what to look for", widest=[2])
     for scenario in scenarios:
         sentence = " ".join(scenario.about.split()).split(". ")[0].rstrip(".")
-        grain = "" if scenario.link.grain == "pulse" else ", qubits"
+        grain = {"pulse": "", "qubit": ", qubits"}.get(scenario.link.grain, ", sampled")
         table.add_row(scenario.name, f"{scenario.link.protocol}{grain}", sentence)
     _print(table)
 

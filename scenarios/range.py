@@ -215,6 +215,11 @@ def _error_counters(protocol: Protocol) -> Iterator[str]:
             yield f"qber {basis} {intensity}"
 
 
+def _longest_message_s(scenario: Scenario) -> float:
+    """What a block's longest message may take on the wire: a bit for each pulse, and one more for what is said of those that clicked."""
+    return 2.0 * scenario.link.block_pulses / scenario.classical.bandwidth
+
+
 def _raman(link: Link) -> float:
     """Photons per gate that other channels in the fibre scatter into Bob's receiver."""
     others = link.coexistence
@@ -324,7 +329,7 @@ class _Builder:
                 alarm=defences.alarm is not None and defences.alarm.abort,
             ),
             security=Security(link.security.epsilon_sec, link.security.epsilon_cor),
-            timeout_s=self.scenario.classical.timeout,
+            timeout_s=self.scenario.classical.timeout + _longest_message_s(self.scenario),
             forward_share=self.layout.forward_share,
         )
 

@@ -531,7 +531,7 @@ class Classical(Section):
     )
     timeout: Annotated[float, Quantity(TIME, Limits(above=0))] = Field(
         default=1.0,
-        description="a block that waits longer than this and its own duration for a message is given up",
+        description="a block that waits longer for a message than this, its own duration and what its longest message takes on the wire, is given up",
     )
 
 

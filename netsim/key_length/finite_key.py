@@ -74,7 +74,7 @@ class KeyLength:
         """The term that ate the key where there is none; None where there is a key.
 
         "detections" where there was nothing to take from. If the frequencies alone would have left a key, the
-        block is too small: the larger of "statistics" and "epsilon". Otherwise no larger block would help:
+        block is too small: the larger of "statistics" and "epsilon". Otherwise, at these frequencies, no larger block would help:
         the larger of "amplification" and "reconciliation".
         """
         if self.length > 0:
@@ -99,7 +99,7 @@ class KeyLength:
         remedy = (
             "a larger block would leave some"
             if self.eaten_by in {"statistics", "epsilon"}
-            else "no larger block would help"
+            else "at these rates no larger block would help"
         )
         return (
             f"no key: {self.eaten_by} ate it ({remedy}); of {self.n} raw bits the terms take "
