@@ -221,8 +221,8 @@ def _intensities(intensities: dict[str, dict[str, Any]]) -> str | Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, told in intensities.items():
-        gain, qber = (_quantity(told[rate], FRACTION) for rate in ("gain", "qber"))
-        table.add_row(name, f"{told['mean_photons']:g}", gain, qber)
+        qber = _quantity(told["qber"], FRACTION)
+        table.add_row(name, f"{told['mean_photons']:g}", f"{told['gain']:.2e}", qber)
     return table
 
 
