@@ -8,13 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.postprocessing.cascade_plan import (
-    BLOCK_PASSES,
-    PASSES,
-    SUBSET_STAGES,
-    SUBSETS_PER_STAGE,
-    CascadePlan,
-)
+from netsim.postprocessing.cascade_plan import SUBSETS_PER_STAGE, CascadePlan
 
 Asked = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 """Pass numbers, starts and stops of ranges."""
@@ -57,7 +51,7 @@ class ClearSearch:
     Attributes:
         asked: the questions to be answered next.
         corrected_bits: bits flipped so far.
-        contradicted: an answer called a bit wrong that had been flipped before.
+        contradicted: an answer called a bit wrong that could not be.
     """
 
     def __init__(self, plan: CascadePlan, bits: NDArray[np.uint8]) -> None:
@@ -82,7 +76,7 @@ class ClearSearch:
         """The next round's questions of all frames, one frame after the other."""
         asked = [frame.ask() for frame in self._frames]
         self._counts = [len(starts) for _, starts, _ in asked]
-        strides = np.zeros(PASSES, dtype=np.int64)
+        strides = np.zeros(self._plan.passes, dtype=np.int64)
         for number, order in self._orders.items():
             strides[number] = len(order)
         passes, starts, stops = (
@@ -100,7 +94,7 @@ class ClearSearch:
                 frame.learn(answers[done : done + count])
                 done += count
         self.asked = self._ask()
-        self.corrected_bits = sum(int(frame.flipped.sum()) for frame in self._frames)
+        self.corrected_bits = sum(frame.corrected for frame in self._frames)
         self.contradicted = any(frame.contradicted for frame in self._frames)
 
 
@@ -108,8 +102,8 @@ class _Frame:
     """Bob's knowledge of one frame; its bits are corrected in place.
 
     Attributes:
-        flipped: bool[frame_bits], which bits were corrected.
-        contradicted: whether a bit was to be corrected twice.
+        corrected: how many bits were flipped.
+        contradicted: whether a bit was called wrong that could not be.
     """
 
     def __init__(
@@ -118,12 +112,14 @@ class _Frame:
         self._plan = plan
         self._orders = orders
         self._bits = bits
-        self.flipped = np.zeros(len(bits), dtype=np.bool_)
+        self._settled = np.zeros(len(bits), dtype=np.bool_)
+        self.corrected = 0
         self.contradicted = False
         self._stage = 0
         self._blocks: list[_Pass] = []
         self._opening: _Pass | None = None
         self._halving: list[tuple[_Pass, int]] = []  # a segment's pass and start
+        self._waiting: list[int] = []  # bits known to be wrong without an answer
         self._subsets: dict[int, NDArray[np.int64]] = {}  # of the present stage, by number
         self._odd_subsets: set[int] = set()
         self._stage_was_odd = True
@@ -139,49 +135,76 @@ class _Frame:
 
     def ask(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The next questions, none if nothing is left to ask; positions are in the frame."""
+        ranges = self._next()
+        while self._waiting and not ranges and not self.contradicted:
+            self._correct([])
+            ranges = self._next()
+        columns = np.array([] if self.contradicted else ranges, dtype=np.int64).reshape(-1, 3).T
+        return columns[0], columns[1], columns[2]
+
+    def _next(self) -> list[tuple[int, int, int]]:
+        """The ranges to ask for next: pass, start, stop."""
         self._opening, self._halving, self._opening_subsets = None, [], []
-        ranges: list[tuple[int, int, int]] = []
         if self.contradicted:
-            pass
-        elif halving := self._smallest_odd():
-            self._halving = halving
-            ranges = [(each.number, start, each.middle(start)) for each, start in halving]
-        elif self._odd_subsets:
+            return []
+        if smallest := self._smallest_odd():
+            self._halving = [
+                (each, inner) for each, start in smallest for inner in self._narrowed(each, start)
+            ]
+            return [(each.number, start, each.middle(start)) for each, start in self._halving]
+        if self._odd_subsets:
             if self._narrowing is None:
                 number = min(self._odd_subsets)
                 self._narrowing = number, 0, len(self._subsets[number])
             number, start, stop = self._narrowing
-            if stop - start == 1:
-                self.contradicted = True  # a subset of one bit becomes odd by the flip of that bit
-            else:
-                ranges = [(number, start, _middle(start, stop))]
-        elif self._stage < BLOCK_PASSES:
+            if stop - start > 1:
+                return [(number, start, _middle(start, stop))]
+            self.contradicted = True  # a subset of one bit becomes odd by the flip of that bit
+            return []
+        blocks = self._plan.block_passes
+        if self._stage < blocks:
             number = self._stage
             self._stage += 1
             size = self._plan.block_sizes[number]
-            self._opening = _Pass(number, self._order(number), self._bits, size)
-            ranges = [(number, start, stop) for start, stop in self._opening.segments()]
-        elif self._stage < BLOCK_PASSES + SUBSET_STAGES and self._stage_was_odd:
-            first = BLOCK_PASSES + SUBSETS_PER_STAGE * (self._stage - BLOCK_PASSES)
+            self._opening = _Pass(number, self._order(number), self._bits, self._settled, size)
+            return [(number, start, stop) for start, stop in self._opening.segments()]
+        if self._stage < blocks + self._plan.subset_stages and self._stage_was_odd:
+            first = blocks + SUBSETS_PER_STAGE * (self._stage - blocks)
             self._stage += 1
             self._subsets = {
                 number: self._order(number) for number in range(first, first + SUBSETS_PER_STAGE)
             }
             self._opening_subsets = [number for number, order in self._subsets.items() if len(order)]
             self._stage_was_odd = False
-            ranges = [(number, 0, len(self._subsets[number])) for number in self._opening_subsets]
-        columns = np.array(ranges, dtype=np.int64).reshape(-1, 3).T
-        return columns[0], columns[1], columns[2]
+            return [(number, 0, len(self._subsets[number])) for number in self._opening_subsets]
+        return []
+
+    def _narrowed(self, each: _Pass, start: int) -> list[int]:
+        """Cut an odd segment down to where its open bits are: where it starts then, or nothing if that is one bit."""
+        inner, stop = each.narrow(start)
+        if stop == inner:
+            self.contradicted = True
+        elif stop - inner == 1:
+            self._waiting.append(each.bit(inner))
+        else:
+            return [inner]
+        return []
 
     def learn(self, answers: NDArray[np.uint8]) -> None:
         """Take the answers to the last questions and correct what they pin down."""
-        found = self._found(answers.tolist())
-        if any(self.flipped[error] for error in found):
+        self._correct(self._found(answers.tolist()))
+
+    def _correct(self, found: list[int]) -> None:
+        """Flip the bits that waited and the ones found."""
+        errors = dict.fromkeys(self._waiting + found)
+        self._waiting = []
+        if any(self._settled[error] for error in errors):
             self.contradicted = True
             return
-        for error in dict.fromkeys(found):
-            self.flipped[error] = True
+        for error in errors:
+            self._settled[error] = True
             self._bits[error] ^= 1
+            self.corrected += 1
             for each in self._blocks:
                 each.flip(error)
             self._odd_subsets ^= {number for number, order in self._subsets.items() if error in order}
@@ -231,14 +254,26 @@ class _Frame:
 class _Pass:
     """A block pass of a frame: its bits in its order, cut into segments of known parity.
 
-    Attributes:
+    Args:
         number: of the pass.
+        order: the bits of the frame in its order.
+        bits: of the frame in the given order.
+        settled: bool[frame_bits], which bits cannot be wrong; those that an answer settles are marked.
+        size: of the blocks.
     """
 
-    def __init__(self, number: int, order: NDArray[np.int64], bits: NDArray[np.uint8], size: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        order: NDArray[np.int64],
+        bits: NDArray[np.uint8],
+        settled: NDArray[np.bool_],
+        size: int,
+    ) -> None:
         self.number = number
         self._order = order
         self._bits = bits[order]
+        self._settled = settled
         self._position = np.empty(len(order), dtype=np.int64)
         self._position[order] = np.arange(len(order))
         starts = range(0, len(order), size)
@@ -259,11 +294,44 @@ class _Pass:
         """Where the left half of a segment stops."""
         return _middle(start, self._stops[start])
 
+    def bit(self, position: int) -> int:
+        """Which bit of the frame stands there."""
+        return int(self._order[position])
+
     def open(self, answers: list[int]) -> list[int]:
         """Learn the parities of all blocks; the bits known to be wrong by that."""
         starts = np.array(sorted(self._stops))
-        odd = starts[np.bitwise_xor.reduceat(self._bits, starts) != np.array(answers)].tolist()
-        return [error for start in odd for error in self._call_odd(start)]
+        odd = np.bitwise_xor.reduceat(self._bits, starts) != np.array(answers)
+        for start in starts[~odd].tolist():
+            self._call_even(start)
+        return [error for start in starts[odd].tolist() for error in self._call_odd(start)]
+
+    def narrow(self, start: int) -> tuple[int, int]:
+        """Cut an odd segment down to the smallest node of its tree with all open bits: where that starts and stops.
+
+        Where a single bit is open it is no longer called odd. The node is empty if no bit is open.
+        """
+        stop = self._stops[start]
+        is_open = ~self._settled[self._order[start:stop]]
+        inner, end = start, stop
+        if not is_open.any():
+            return start, start
+        while end - inner > 1:
+            middle = _middle(inner, end)
+            if not is_open[inner - start : middle - start].any():
+                inner = middle
+            elif not is_open[middle - start : end - start].any():
+                end = middle
+            else:
+                break
+        if (inner, end) != (start, stop):
+            self._odd.remove(start)
+            for left, right in ((start, inner), (inner, end), (end, stop)):
+                if left < right:
+                    self._stops[left] = right
+                    self._edge[left] = True
+            self._call_odd(inner)
+        return inner, end
 
     def halve(self, start: int, answer: int) -> list[int]:
         """Split an odd segment: exactly one half is odd, and the answer says which; the bit, if it is one."""
@@ -272,7 +340,9 @@ class _Pass:
         self._stops[start], self._stops[middle] = middle, stop
         self._edge[middle] = True
         self._odd.remove(start)
-        return self._call_odd(start if _parity(self._bits[start:middle]) != answer else middle)
+        odd, even = (start, middle) if _parity(self._bits[start:middle]) != answer else (middle, start)
+        self._call_even(even)
+        return self._call_odd(odd)
 
     def flip(self, error: int) -> None:
         """Take over a correction; a bit that stands alone is right from then on, and forgotten."""
@@ -287,9 +357,14 @@ class _Pass:
     def _call_odd(self, start: int) -> list[int]:
         """Remember an odd segment, or say which bit it is."""
         if self._stops[start] - start == 1:
-            return [int(self._order[start])]
+            return [self.bit(start)]
         self._odd.add(start)
         return []
+
+    def _call_even(self, start: int) -> None:
+        """A bit that stands alone in an even segment is right."""
+        if self._stops[start] - start == 1:
+            self._settled[self._order[start]] = True
 
 
 def _middle(start: int, stop: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,8 +15,6 @@ from netsim.errors import MalformedMessage
 from netsim.key_length.asymptotic import binary_entropy
 from netsim.postprocessing import verification
 from netsim.postprocessing.cascade import (
-    BLOCK_PASSES,
-    PASSES,
     Corrector,
     Questions,
     Responder,
@@ -130,10 +129,11 @@ def test_frames_end_equal():
 
 
 def test_disclosure_stays_near_the_shannon_limit():
-    """Over Q = 1–5 % and 65536 bits, f averages at most 1.06, the verification tag included.
+    """Over Q = 1–5 % and 65536 bits, f averages at most 1.055, the verification tag included.
 
-    Measured 1.049, and a frame's standard deviation is at most 0.008, so that of the mean of 20 about 0.001:
-    a false failure lies eight of them off, below 1e-9. The sample suffices: a true 1.07 lies as far beyond.
+    A single frame carries the tag alone, which costs 0.003 to 0.012. Measured 1.045 with a standard deviation of
+    0.007, so that of the mean of 20 is 0.0016: a false failure lies over six of them off, below 1e-9. The sample
+    suffices: a true 1.065 lies as far beyond.
     """
     efficiencies = []
     for seed in range(4):
@@ -144,7 +144,57 @@ def test_disclosure_stays_near_the_shannon_limit():
             assert corrector.rounds < 700
             limit = 65536 * binary_entropy(float(np.mean(alice != bob)))
             efficiencies.append((responder.disclosed_bits + verification.DEFAULT_TAG_BITS) / limit)
-    assert np.mean(efficiencies) <= 1.06
+    assert np.mean(efficiencies) <= 1.055
+
+
+def test_what_follows_is_not_asked():
+    """Once one bit of an odd pair is known to be right, the other is corrected without a question.
+
+    The errors are 4, 5 and 6. The first pass finds 6, and with it that 7 is right. The second has the blocks 6, 3,
+    4, 7 and 2, 0, 1, 5; when it comes to the pairs 4, 7 and 1, 5, only the second is asked about.
+    """
+    alice = np.zeros(8, dtype=np.uint8)
+    bob = alice.copy()
+    bob[[4, 5, 6]] = 1
+    agreed = dataclasses.replace(plan(8, 0.25, seed=0), block_sizes=(2, 4), subset_stages=0)
+    assert agreed.order(1).tolist() == [6, 3, 4, 7, 2, 0, 1, 5]
+    responder, corrector = Responder(agreed, alice), Corrector(agreed, bob)
+    counts = []
+    while (questions := corrector.questions()) is not None:
+        counts.append(len(questions.starts))
+        corrector.receive(responder.answer(questions))
+    assert counts == [4, 1, 2, 2, 1]
+    assert corrector.bits.tolist() == alice.tolist()
+
+
+def test_parameter_sets_have_names():
+    """A plan records its set: the modern one unless said otherwise, the original with its four doubling passes."""
+    assert plan(65536, 0.03, 1).parameters == "modern"
+    assert plan(65536, 0.03, 1) == plan(65536, 0.03, 1, parameters="modern")
+    original = plan(65536, 0.03, 1, parameters="original")
+    assert original.parameters == "original"
+    assert original.block_sizes == (24, 48, 96, 192)
+    assert original.passes == original.block_passes == 4
+    with pytest.raises(ValueError, match=r"modern, original; got 'newest'"):
+        plan(65536, 0.03, 1, parameters="newest")
+
+
+def test_the_original_set_mends_most_frames():
+    """Of 60 frames of 4096 bits at 3 %, at most 12 stay unequal under the original set, and no subset is asked for.
+
+    False failures: 0 of 1500 failed, so the true share is at most 0.014 with a confidence of 1 − 1e-9, and then 13 or
+    more of 60 have probability 1e-12.
+    """
+    failed = 0
+    for seed in range(60):
+        alice, bob = noisy_pair(4096, 0.03, seed)
+        agreed = plan(4096, 0.03, seed, parameters="original")
+        responder, corrector = Responder(agreed, alice), Corrector(agreed, bob)
+        while (questions := corrector.questions()) is not None:
+            assert questions.passes.max() < 4
+            corrector.receive(responder.answer(questions))
+        failed += not np.array_equal(alice, corrector.bits)
+    assert failed <= 12
 
 
 @pytest.mark.parametrize("estimate", [0.0, 0.0225, 0.0375, 1.0])
@@ -177,9 +227,9 @@ def test_the_same_inputs_give_the_same_messages():
 def test_passes_are_permutations_and_subsets(n, seed):
     """A block pass holds every bit once, a subset pass a part of them, in order."""
     agreed = plan(n, 0.05, seed)
-    for number in range(BLOCK_PASSES):
+    for number in range(agreed.block_passes):
         assert sorted(agreed.order(number).tolist()) == list(range(n))
-    subset = agreed.order(BLOCK_PASSES)
+    subset = agreed.order(agreed.block_passes)
     assert np.all(np.diff(subset) > 0)
     assert set(subset.tolist()) <= set(range(n))
 
@@ -206,9 +256,9 @@ def test_keys_must_fit_the_plan(bits):
         ask((0, 6, 5)),
         ask((0, -1, 5)),
         ask((0, 0, 101)),
-        ask((PASSES, 0, 1)),
+        ask((203, 0, 1)),
         ask((255, 0, 1)),
-        ask((BLOCK_PASSES, 0, 100)),
+        ask((3, 0, 100)),
         Questions(np.zeros(1, np.uint8), np.array([math.nan]), np.ones(1, np.int64)),
         Questions(np.zeros(1, np.uint8), np.zeros(2, np.int64), np.ones(1, np.int64)),
         Questions(np.zeros(1, np.uint8), np.zeros((1, 1), np.int64), np.ones(1, np.int64)),
@@ -236,6 +286,26 @@ def test_malformed_answers_are_refused(change):
     assert corrector.disclosed_bits == 0
     corrector.receive(answer)
     assert corrector.disclosed_bits == responder.disclosed_bits == len(answer)
+
+
+def test_an_answer_that_comes_twice_is_refused_or_counted():
+    """A repeated answer fits the next questions only by its length; whatever Bob takes is counted, and he ends."""
+    alice, bob = noisy_pair(2000, 0.05, seed=1)
+    agreed = plan(2000, 0.05, 0)
+    responder, corrector = Responder(agreed, alice), Corrector(agreed, bob)
+    received = 0
+    while (questions := corrector.questions()) is not None:
+        answer = responder.answer(questions)
+        corrector.receive(answer)
+        received += len(answer)
+        if (following := corrector.questions()) is not None and len(following.starts) == len(answer):
+            corrector.receive(answer)
+            received += len(answer)
+        else:
+            with pytest.raises(MalformedMessage):
+                corrector.receive(answer)
+        assert corrector.disclosed_bits == received
+    assert corrector.rounds <= agreed.max_rounds
 
 
 def test_an_answer_without_a_question_is_refused():

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from netsim.errors import MalformedMessage
 from netsim.key_length.asymptotic import binary_entropy
 from netsim.postprocessing import cascade
-from netsim.postprocessing.cascade import BLOCK_PASSES, PASSES, CascadePlan, Questions, Responder
+from netsim.postprocessing.cascade import CascadePlan, Questions, Responder
 from netsim.postprocessing.cascade_clear import ClearAnswers, ClearSearch
 from netsim.postprocessing.cascade_kernel import CompiledAnswers, CompiledSearch
 from netsim.postprocessing.verification import DEFAULT_TAG_BITS
 
 
-def in_frames(n: int, frame_bits: int, qber: float, seed: int, round_width: int = 8) -> CascadePlan:
+def in_frames(
+    n: int, frame_bits: int, qber: float, seed: int, round_width: int = 8, parameters: str = "modern"
+) -> CascadePlan:
     """A plan with frames shorter than the real ones, so that a test has many."""
-    whole = cascade.plan(n, qber, seed)
+    whole = cascade.plan(n, qber, seed, parameters=parameters)
     half = 1 << max(0, frame_bits // 2 or 1).bit_length() - 1
     sizes = tuple(min(size, half) for size in whole.block_sizes)
     return dataclasses.replace(whole, frame_bits=frame_bits, block_sizes=sizes, round_width=round_width)
@@ -34,16 +36,23 @@ def cases(draw):
     n = draw(st.integers(1, 3000))
     frame_bits = draw(st.sampled_from([n, n, 64, 128, 192, 704]))
     agreed = in_frames(
-        n, frame_bits, draw(st.floats(0, 0.3)), draw(st.integers(0, 2**63)), draw(st.sampled_from([1, 8, 99]))
+        n,
+        frame_bits,
+        draw(st.floats(0, 0.3)),
+        draw(st.integers(0, 2**63)),
+        draw(st.sampled_from([1, 8, 99])),
+        draw(st.sampled_from(["modern", "original"])),
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     errors = np.zeros(n, dtype=np.uint8)
-    kind = draw(st.sampled_from(["none", "random", "burst", "all", "end"]))
+    kind = draw(st.sampled_from(["none", "random", "burst", "one block", "all", "end"]))
     if kind == "random":
         errors[rng.random(n) < draw(st.floats(0, 0.2))] = 1
     elif kind == "burst":
         start = draw(st.integers(0, n - 1))
         errors[start : start + draw(st.integers(1, 100))] = 1
+    elif kind == "one block":
+        errors[: min(n, 32)] = rng.integers(0, 2, min(n, 32))
     elif kind == "all":
         errors[:] = 1
     elif kind == "end":
@@ -102,17 +111,18 @@ def test_both_say_the_same_about_whole_frames(qber):
     assert np.array_equal(compiled.bits, alice)
 
 
-def test_a_long_key_is_reconciled_near_the_shannon_limit():
-    """Ten million bits at 3 % end equal in one exchange, f at most 1.046 with a tag, in fewer than 1000 rounds.
+@pytest.mark.parametrize("qber", [0.03, 0.05])
+def test_a_long_key_is_reconciled_near_the_shannon_limit(qber):
+    """Ten million bits end equal in one exchange, f at most 1.045 with a tag, in fewer than 1000 rounds.
 
-    Measured 1.040, and a frame's standard deviation is at most 0.008, so that of 153 frames at most 0.0007: a false
-    failure lies eight of them off, below 1e-9. The sample suffices: a true 1.052 lies as far beyond.
+    Measured 1.038 at both error rates, and a frame's standard deviation is at most 0.008, so that of 153 frames at
+    most 0.0007: a false failure lies ten of them off, below 1e-9. The sample suffices: a true 1.052 lies as far beyond.
     """
     n = 10_000_000
     rng = np.random.default_rng(4)
     alice = rng.integers(0, 2, n, dtype=np.uint8)
-    bob = alice ^ (rng.random(n) < 0.03)
-    agreed = cascade.plan(n, 0.03, 9)
+    bob = alice ^ (rng.random(n) < qber)
+    agreed = cascade.plan(n, qber, 9)
     responder, corrector = cascade.Responder(agreed, alice), cascade.Corrector(agreed, bob)
     while (questions := corrector.questions()) is not None:
         corrector.receive(responder.answer(questions))
@@ -120,7 +130,7 @@ def test_a_long_key_is_reconciled_near_the_shannon_limit():
     assert corrector.disclosed_bits == responder.disclosed_bits
     assert corrector.corrected_bits == int(np.sum(alice != bob))
     limit = n * binary_entropy(corrector.corrected_bits / n)
-    assert (responder.disclosed_bits + DEFAULT_TAG_BITS) / limit <= 1.046
+    assert (responder.disclosed_bits + DEFAULT_TAG_BITS) / limit <= 1.045
     assert corrector.rounds < 1000
 
 
@@ -133,7 +143,7 @@ def test_no_question_reads_out_of_bounds(data):
     agreed = in_frames(n, frame_bits, 0.03, 1)
     bits = np.random.default_rng(n).integers(0, 2, n, dtype=np.uint8)
     count = data.draw(st.integers(1, 6))
-    numbers = st.sampled_from([0, 1, 2, 3, 12, 13, PASSES - 1])
+    numbers = st.sampled_from([0, 1, 2, 3, 12, 13, 202])
     edges = st.one_of(st.integers(-2, n + 2), st.sampled_from([0, 1024, 4096, n, -(2**63), 2**63 - 1]))
     passes = data.draw(st.lists(numbers, min_size=count, max_size=count))
     starts = data.draw(st.lists(edges, min_size=count, max_size=count))
@@ -169,9 +179,9 @@ def test_no_question_reads_out_of_bounds(data):
         ([0], [5000], [5000]),
         ([0], [-1], [5]),
         ([0], [0], [8001]),
-        ([PASSES], [0], [1]),
+        ([203], [0], [1]),
         ([-1], [0], [1]),
-        ([BLOCK_PASSES], [0], [8000]),
+        ([3], [0], [8000]),
         ([0], [0], [2**64 - 1]),
         ([0, 0], [0, 0], [1, 9000]),
     ],
