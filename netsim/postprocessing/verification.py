@@ -22,15 +22,19 @@ Together: at most (L + 1)/2^127 + 2^−t.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 KEY_BYTES = 80
 DEFAULT_TAG_BITS = 64
+FRAME_TAG_BITS = 32
 LARGEST_TAG_BITS = 128
 
 _PRIME = 2**127 - 1
 _CHUNK_BYTES = 15
+_LONG_BITS = 2**18  # from here on the compiled polynomial is worth the import of numba
 _WORD_BITS = 256
 _WORD = 2**_WORD_BITS
 
@@ -50,20 +54,83 @@ def tag(bits: NDArray[np.uint8], key: bytes, tag_bits: int = DEFAULT_TAG_BITS) -
     Raises:
         ValueError: for a key or a tag length that does not fit.
     """
+    return _tags([bits], key, tag_bits)[0]
+
+
+def frame_tags(
+    bits: NDArray[np.uint8], frame_bits: int, key: bytes, tag_bits: int = FRAME_TAG_BITS
+) -> NDArray[np.uint8]:
+    """A tag of each frame of a key block, all under one key, to find out which frames differ.
+
+    By the union bound, at most `frames · collision_probability(frame_bits, tag_bits)` is the chance that any of
+    the frames differs without its tag doing so; one key for all makes the frames depend on each other, to which the
+    union bound is indifferent. That is for finding frames: what is left of the key is verified by a `tag` of
+    its own, under a new key, as short frame tags do not reach a small ε_cor. All of their bits are leaked.
+
+    Args:
+        bits: uint8[n] of 0 and 1.
+        frame_bits: bits of a frame, at least 1; the last may be shorter.
+        key: as for `tag`.
+        tag_bits: as for `tag`, of each frame.
+
+    Returns:
+        uint8[⌈n/frame_bits⌉, tag_bits/8]: each row what `tag` gives for the frame.
+
+    Raises:
+        ValueError: for a key, a frame or a tag length that does not fit.
+    """
+    if frame_bits < 1:
+        raise ValueError(f"a frame has at least 1 bit; got {frame_bits}")
+    whole = len(bits) // frame_bits
+    tags = _tags(bits[: whole * frame_bits].reshape(whole, frame_bits), key, tag_bits)
+    if len(bits) % frame_bits:
+        tags += _tags([bits[whole * frame_bits :]], key, tag_bits)
+    return np.frombuffer(b"".join(tags), dtype=np.uint8).reshape(len(tags), tag_bits // 8)
+
+
+def _tags(
+    messages: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], key: bytes, tag_bits: int
+) -> list[bytes]:
+    """The tags of messages of equal length."""
     if len(key) != KEY_BYTES:
         raise ValueError(f"a verification key has {KEY_BYTES} bytes; got {len(key)}")
     if tag_bits not in range(8, LARGEST_TAG_BITS + 1, 8):
         raise ValueError(f"a tag has a multiple of 8 bits, 8 to {LARGEST_TAG_BITS}; got {tag_bits}")
+    if not len(messages):
+        return []
     point = (int.from_bytes(key[:16], "big") >> 1) % _PRIME
     factor = int.from_bytes(key[16:48], "big")
     offset = int.from_bytes(key[48:], "big")
-    packed = np.packbits(bits).tobytes()
-    value = len(bits)
-    for start in range(0, len(packed), _CHUNK_BYTES):
-        chunk = int.from_bytes(packed[start : start + _CHUNK_BYTES], "big")
-        value = (value * point + chunk) % _PRIME
-    top: int = (factor * value + offset) % _WORD >> (_WORD_BITS - tag_bits)
-    return top.to_bytes(tag_bits // 8, "big")
+    n_bits = len(messages[0])
+    packed = np.packbits(np.asarray(messages), axis=1)
+    polynomials = _compiled if len(messages) * n_bits >= _LONG_BITS else _clear
+    tops = (
+        (factor * value + offset) % _WORD >> (_WORD_BITS - tag_bits)
+        for value in polynomials(packed, n_bits, point)
+    )
+    return [top.to_bytes(tag_bits // 8, "big") for top in tops]
+
+
+def _clear(packed: NDArray[np.uint8], n_bits: int, point: int) -> list[int]:
+    """The polynomial of each row at the point: what `_compiled` must equal, with the same arguments."""
+    values = []
+    for octets in map(bytes, packed):
+        value = n_bits
+        for start in range(0, len(octets), _CHUNK_BYTES):
+            chunk = int.from_bytes(octets[start : start + _CHUNK_BYTES], "big")
+            value = (value * point + chunk) % _PRIME
+        values.append(value % _PRIME)
+    return values
+
+
+def _compiled(packed: NDArray[np.uint8], n_bits: int, point: int) -> list[int]:
+    """The polynomial of each row, uint8[messages, ⌈n_bits/8⌉], at the point."""
+    from netsim.postprocessing import verification_kernel  # noqa: PLC0415  numba takes half a second to import
+
+    values = np.empty((len(packed), 2), dtype=np.uint64)
+    words = np.array([point >> 64, point & (2**64 - 1)], dtype=np.uint64)
+    verification_kernel.polynomials(packed, n_bits, words, values)
+    return [((high << 64) | low) % _PRIME for high, low in values.tolist()]
 
 
 def collision_probability(n_bits: int, tag_bits: int) -> float:
