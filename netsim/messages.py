@@ -1,16 +1,7 @@
 """Every classical message as a frozen dataclass with canonical bytes, and the envelope it travels in.
 
 The bytes are what is authenticated and what is counted. They are canonical: one message has one encoding, and
-`decode` refuses anything else. All numbers are big-endian. Field types and their encodings:
-
-    int                 8 bytes, signed
-    str, bytes          4 bytes of length, then the UTF-8 text or the bytes
-    Bits                8 bytes of count, then the bits packed big-endian, padded with zeros
-    Symbols             8 bytes of count, 1 byte of width, then 1, 2, 4 or 8 bits each, the least that hold the greatest, padded with zeros
-    Positions           8 bytes of count, then 4 bytes each, unsigned
-    Slots               8 bytes of count, 1 byte of form, 8 bytes of length, then the shorter of two forms, the first if they are equal:
-                        0, a bit for each slot up to the last one, padded with zeros; 1, the first slot and the gaps (slots left
-                        out) between them, 7 bits a byte, the lowest first, the top bit set on all bytes but a number's last
+`decode` refuses anything else. How each type of field is written stands in `wire`.
 """
 
 from __future__ import annotations
@@ -24,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import MalformedMessage
+from netsim.wire import pack, unpack
 
 Bits = Annotated[NDArray[np.uint8], "bits"]
 """uint8[n] of 0 and 1."""
@@ -33,10 +25,6 @@ Positions = Annotated[NDArray[np.int64], "positions"]
 """int64[n], 0 <= value < 2**32."""
 Slots = Annotated[NDArray[np.int64], "slots"]
 """int64[n], ascending, no two equal, 0 <= value < 2**56."""
-
-_COUNT = struct.Struct(">Q")
-_LENGTH = struct.Struct(">I")
-_INT = struct.Struct(">q")
 
 _KINDS: dict[str, type[Message]] = {}
 
@@ -58,7 +46,7 @@ class Message:
         """The canonical bytes."""
         parts = [bytes([self.code])]
         for name, how in _layout(type(self)):
-            parts.append(_pack(how, getattr(self, name)))
+            parts.append(pack(how, getattr(self, name)))
         return b"".join(parts)
 
 
@@ -261,6 +249,47 @@ class BellStates(Message):
     plus: Bits
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Syndromes(Message):
+    """Alice's syndromes of all frames, or further bits of those Bob asked for. Bits[m]."""
+
+    kind: ClassVar[str] = "syndromes"
+    bits: Bits
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SyndromesWanted(Message):
+    """Bob could not decode these frames with what he has. Positions[frames], ascending."""
+
+    kind: ClassVar[str] = "syndromes-wanted"
+    frames: Positions
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrameTags(Message):
+    """Bob's hash is not of Alice's key: a short hash of each of her frames, one after the other, and the public key of the hash."""
+
+    kind: ClassVar[str] = "frame-tags"
+    hash_key: bytes
+    tags: bytes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FramesWanted(Message):
+    """Bob gives these frames up, and asks Alice to give them away. Positions[frames], ascending."""
+
+    kind: ClassVar[str] = "frames-wanted"
+    frames: Positions
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrameBits(Message):
+    """Alice gives frames away, bit by bit, in the open. Bits[n]."""
+
+    kind: ClassVar[str] = "frame-bits"
+    bits: Bits
+
+
 _CODES = {kind.code: kind for kind in _KINDS.values()}
 _LAYOUTS: dict[type[Message], tuple[tuple[str, str], ...]] = {}
 
@@ -280,7 +309,7 @@ def decode(data: bytes) -> Message:
     rest = memoryview(data)[1:]
     try:
         for name, how in _layout(kind):
-            values[name], rest = _unpack(how, rest)
+            values[name], rest = unpack(how, rest)
     except (struct.error, UnicodeDecodeError, IndexError) as error:
         raise MalformedMessage(f"a {kind.kind} message is cut short or garbled: {error}") from None
     if len(rest):
@@ -307,168 +336,6 @@ def _layout(kind: type[Message]) -> tuple[tuple[str, str], ...]:
     return _LAYOUTS[kind]
 
 
-def _pack(how: str, value: Any) -> bytes:
-    match how:
-        case "int":
-            return _INT.pack(value)
-        case "str":
-            text = value.encode()
-            return _LENGTH.pack(len(text)) + bytes(text)
-        case "bytes":
-            return _LENGTH.pack(len(value)) + bytes(value)
-        case "bits":
-            return _COUNT.pack(len(value)) + np.packbits(value).tobytes()
-        case "symbols":
-            return _pack_symbols(np.asarray(value, dtype=np.uint8))
-        case "positions":
-            return _COUNT.pack(len(value)) + np.asarray(value).astype(">u4").tobytes()
-        case "slots":
-            return _pack_slots(np.asarray(value, dtype=np.int64))
-    raise TypeError(f"no encoding for a field of type {how}")
-
-
-def _unpack(how: str, data: memoryview) -> tuple[Any, memoryview]:
-    match how:
-        case "int":
-            return _INT.unpack(data[:8])[0], data[8:]
-        case "str":
-            text, rest = _take(data[4:], _LENGTH.unpack(data[:4])[0])
-            return bytes(text).decode(), rest
-        case "bytes":
-            raw, rest = _take(data[4:], _LENGTH.unpack(data[:4])[0])
-            return bytes(raw), rest
-        case "bits":
-            count = _COUNT.unpack(data[:8])[0]
-            packed, rest = _take(data[8:], -(-count // 8))
-            bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8))
-            if bits[count:].any():
-                raise MalformedMessage("the padding of a bit string is not zero")
-            return bits[:count], rest
-        case "symbols":
-            return _unpack_symbols(data)
-        case "positions":
-            raw, rest = _take(data[8:], 4 * _COUNT.unpack(data[:8])[0])
-            return np.frombuffer(raw, dtype=">u4").astype(np.int64), rest
-        case "slots":
-            return _unpack_slots(data)
-    raise TypeError(f"no encoding for a field of type {how}")
-
-
-def _pack_symbols(values: NDArray[np.uint8]) -> bytes:
-    width = _width(int(values.max(initial=0)))
-    head = _COUNT.pack(len(values)) + bytes([width])
-    if width == 8:
-        return head + values.tobytes()
-    bits = values if width == 1 else np.unpackbits(values[:, None], axis=1)[:, 8 - width :].ravel()
-    return head + np.packbits(bits).tobytes()
-
-
-def _width(greatest: int) -> int:
-    """Bits for a symbol: 1, 2, 4 or 8."""
-    return next(width for width in (1, 2, 4, 8) if greatest < 1 << width)
-
-
-def _unpack_symbols(data: memoryview) -> tuple[NDArray[np.uint8], memoryview]:
-    count, width = _COUNT.unpack(data[:8])[0], data[8]
-    if width not in (1, 2, 4, 8):
-        raise MalformedMessage(f"symbols have 1, 2, 4 or 8 bits, got {width}")
-    packed, rest = _take(data[9:], -(-count * width // 8))
-    raw = np.frombuffer(packed, dtype=np.uint8)
-    if width == 8:
-        values = raw.copy()
-    else:
-        bits = np.unpackbits(raw)
-        if bits[count * width :].any():
-            raise MalformedMessage("the padding of symbols is not zero")
-        values = bits[: count * width]
-        if width > 1:
-            values = np.packbits(values.reshape(count, width), axis=1)[:, 0] >> np.uint8(8 - width)
-    if _width(int(values.max(initial=0))) != width:
-        raise MalformedMessage(f"symbols of {width} bits would fit into fewer")
-    return values, rest
-
-
-def _pack_slots(slots: NDArray[np.int64]) -> bytes:
-    gaps = np.diff(slots, prepend=-1) - 1
-    sizes = _varint_sizes(gaps)
-    short, last = int(sizes.sum()), int(slots[-1]) if len(slots) else -1
-    if (last + 8) // 8 <= short:
-        clicked = np.zeros(last + 1, dtype=np.uint8)
-        clicked[slots] = 1
-        form, payload = 0, np.packbits(clicked).tobytes()
-    else:
-        form, payload = 1, _varints(gaps, sizes).tobytes()
-    return _COUNT.pack(len(slots)) + bytes([form]) + _COUNT.pack(len(payload)) + payload
-
-
-def _varint_sizes(values: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """How many bytes of 7 bits each value takes."""
-    sizes = np.ones(len(values), dtype=np.uint8)
-    limit = 1 << 7
-    while len(values) and int(values.max()) >= limit:
-        sizes += values >= limit
-        limit <<= 7
-    return sizes
-
-
-def _varints(values: NDArray[np.int64], sizes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if not len(values) or int(sizes.max()) == 1:
-        return values.astype(np.uint8)
-    ends = np.cumsum(sizes, dtype=np.int64)
-    coded = np.empty(int(ends[-1]), dtype=np.uint8)
-    starts = ends - sizes
-    for place in range(int(sizes.max())):
-        here = np.flatnonzero(sizes > place)
-        more = (sizes[here] > place + 1).astype(np.uint8) << np.uint8(7)
-        coded[starts[here] + place] = (values[here] >> (7 * place)).astype(np.uint8) & np.uint8(127) | more
-    return coded
-
-
-def _unpack_slots(data: memoryview) -> tuple[NDArray[np.int64], memoryview]:
-    count, form, length = _COUNT.unpack(data[:8])[0], data[8], _COUNT.unpack(data[9:17])[0]
-    payload, rest = _take(data[17:], length)
-    raw = np.frombuffer(payload, dtype=np.uint8)
-    if form == 0:
-        slots = np.flatnonzero(np.unpackbits(raw))
-        gaps = np.diff(slots, prepend=-1) - 1
-        canonical = (length == 0 or raw[-1] > 0) and length <= int(_varint_sizes(gaps).sum())
-    elif form == 1:
-        gaps, canonical = _unpack_varints(raw)
-        slots = np.cumsum(gaps + 1) - 1
-        # A sum of gaps exceeds the limit before it can overflow, and is seen there.
-        canonical = canonical and bool(np.all(slots < 1 << 56)) and length < (int(slots[-1]) + 8) // 8
-    else:
-        raise MalformedMessage(f"slots come in form 0 or 1, got {form}")
-    if len(slots) != count or not canonical:
-        raise MalformedMessage("slots are not written in their one way")
-    return slots, rest
-
-
-def _unpack_varints(raw: NDArray[np.uint8]) -> tuple[NDArray[np.int64], bool]:
-    """The numbers, and whether each has as few bytes as it can."""
-    last = raw < 128
-    if not len(raw) or not last[-1]:
-        raise MalformedMessage("the last number of a row is cut short")
-    if last.all():
-        return raw.astype(np.int64), True
-    ends = np.flatnonzero(last)
-    sizes = np.diff(ends, prepend=-1)
-    starts = ends - sizes + 1
-    if int(sizes.max()) > 8:
-        raise MalformedMessage("a number of a row has more than 56 bits")
-    values = (raw[starts] & np.uint8(127)).astype(np.int64)
-    for place in range(1, int(sizes.max())):
-        here = np.flatnonzero(sizes > place)
-        values[here] |= (raw[starts[here] + place] & np.uint8(127)).astype(np.int64) << (7 * place)
-    return values, not bool(np.any((sizes > 1) & (raw[ends] == 0)))
-
-
-def _take(data: memoryview, count: int) -> tuple[memoryview, memoryview]:
-    if count > len(data):
-        raise MalformedMessage(f"a field says it has {count} bytes, {len(data)} are left")
-    return data[:count], data[count:]
-
-
 @dataclasses.dataclass(frozen=True)
 class Envelope:
     """A message on its way.
@@ -492,7 +359,7 @@ class Envelope:
     def encode(self) -> bytes:
         """The bytes on the wire."""
         parts = (("str", self.sender), ("str", self.receiver), ("int", self.session), ("int", self.sequence))
-        return b"".join(_pack(how, value) for how, value in parts) + self.body
+        return b"".join(pack(how, value) for how, value in parts) + self.body
 
     @classmethod
     def decode(cls, data: bytes) -> Envelope:
@@ -505,7 +372,7 @@ class Envelope:
         values: list[Any] = []
         try:
             for how in ("str", "str", "int", "int"):
-                value, rest = _unpack(how, rest)
+                value, rest = unpack(how, rest)
                 values.append(value)
         except (struct.error, UnicodeDecodeError) as error:
             raise MalformedMessage(f"an envelope is cut short or garbled: {error}") from None

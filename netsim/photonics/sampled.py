@@ -22,6 +22,7 @@ from netsim.photonics.ensemble import Ensemble, Law, Source
 from netsim.photonics.light import FLAGS, NOTHING, PHOTONS, Kernel
 from netsim.photonics.record import Rounds
 from netsim.photonics.train import Choice, Exposure, Notes, Response, Train
+from netsim.rows import look_up
 
 _CHUNK = 1 << 15  # numbers that are drawn and worked on at a time, while they are near
 
@@ -310,7 +311,7 @@ class _Pulses:
             columns = [side[symbol] for side in sides]
         else:
             rows = self.rows(slots)
-            columns = [sent[rows] for sent in self._sent]
+            columns = [look_up(sent, rows) for sent in self._sent]
             for place in np.flatnonzero(np.isin(slots, list(self._told))) if self._told else ():
                 told = self._told[int(slots[place])]
                 for column, side in zip(columns, sides, strict=True):

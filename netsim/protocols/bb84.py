@@ -13,6 +13,7 @@ from netsim.key_length.finite_key import KeyLength, tomamichel_2012
 from netsim.photonics.train import Choice
 from netsim.protocols.estimate import BasisErrors, Estimate
 from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
+from netsim.rows import positions, tally
 
 BASES = ("Z", "X")
 
@@ -102,7 +103,7 @@ def reveal_test_basis(
 ) -> NDArray[np.bool_]:
     """All rounds in which both chose setting 1, and a random sample of those in which both chose 0."""
     revealed: NDArray[np.bool_] = (alice == 1) & (bob == 1)
-    candidates = np.flatnonzero((alice == 0) & (bob == 0))
+    candidates = positions((alice == 0) & (bob == 0))
     sample = rng.choice(candidates, round(test_fraction * len(candidates)), replace=False, shuffle=False)
     revealed[sample] = True
     return revealed
@@ -110,8 +111,6 @@ def reveal_test_basis(
 
 def errors_by_basis(revealed: Revealed, names: Sequence[str]) -> tuple[BasisErrors, ...]:
     """The test of each basis: setting 0 has the first name."""
-    tested = np.bincount(revealed.alice, minlength=len(names))
-    wrong = np.bincount(
-        revealed.alice[revealed.alice_outcomes != revealed.bob_outcomes], minlength=len(names)
-    )
+    tested = tally(revealed.alice, len(names))
+    wrong = tally(revealed.alice[revealed.alice_outcomes != revealed.bob_outcomes], len(names))
     return tuple(BasisErrors(name, int(wrong[i]), int(tested[i])) for i, name in enumerate(names))

@@ -14,6 +14,7 @@ from netsim.photonics.train import Choice
 from netsim.protocols.bb84 import BASES, biased, reveal_test_basis
 from netsim.protocols.estimate import BasisErrors, Estimate, IntensityErrors
 from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
+from netsim.rows import tally
 
 NAMES = ("signal", "decoy", "vacuum")
 
@@ -87,9 +88,9 @@ class DecoyBB84(Protocol):
     def estimate(self, revealed: Revealed) -> Estimate:
         """Errors in each basis at each intensity; a basis is judged by its signal pulses."""
         kinds = len(self.mean_photons)
-        cell = revealed.alice.astype(np.int64) * kinds + revealed.intensities
-        tested = np.bincount(cell, minlength=2 * kinds)
-        wrong = np.bincount(cell[revealed.alice_outcomes != revealed.bob_outcomes], minlength=2 * kinds)
+        cell = revealed.alice * np.uint8(kinds) + revealed.intensities
+        tested = tally(cell, 2 * kinds)
+        wrong = tally(cell[revealed.alice_outcomes != revealed.bob_outcomes], 2 * kinds)
         intensities = tuple(
             IntensityErrors(basis, name, int(wrong[b * kinds + k]), int(tested[b * kinds + k]))
             for b, basis in enumerate(BASES)
@@ -106,7 +107,7 @@ class DecoyBB84(Protocol):
         kinds = len(self.mean_photons)
         test = estimate.intensities[kinds:]
         common = {
-            "key_detections": np.bincount(kept.intensities, minlength=kinds).tolist(),
+            "key_detections": tally(kept.intensities, kinds).tolist(),
             "test_detections": [cell.tested for cell in test],
             "test_errors": [cell.errors for cell in test],
             "intensities": self.mean_photons,

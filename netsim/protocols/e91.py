@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netsim.key_length.finite_key import KeyLength, device_independent, e91_trusted
 from netsim.protocols.estimate import BasisErrors, Estimate
 from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
+from netsim.rows import tally
 
 ALICE_POLARISER_DEG = (0.0, 22.5, 45.0)
 BOB_POLARISER_DEG = (22.5, 45.0, 67.5)
@@ -73,7 +74,7 @@ class E91(Protocol):
         self, kept: Kept, estimate: Estimate, disclosed_parities: int, tag_bits: int, security: Security
     ) -> KeyLength:
         """By the proof that was asked for; see netsim.key_length.finite_key."""
-        counts = np.bincount(kept.settings, minlength=3)
+        counts = tally(kept.settings, 3)
         if self.security_proof == "device-independent":
             return device_independent(
                 n=len(kept.settings),

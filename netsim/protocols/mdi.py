@@ -16,6 +16,7 @@ from netsim.protocols.bb84 import BASES, biased, errors_by_basis, reveal_test_ba
 from netsim.protocols.decoy import NAMES
 from netsim.protocols.estimate import BasisErrors, Estimate, IntensityErrors
 from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
+from netsim.rows import tally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,11 +120,9 @@ class MDI(Protocol):
             bases = errors_by_basis(revealed, BASES)
             return Estimate(bases, key_errors=bases[0])
         pairs = self.intensities
-        cell = revealed.alice.astype(np.int64) * len(pairs) + revealed.intensities
-        tested = np.bincount(cell, minlength=2 * len(pairs)).tolist()
-        wrong = np.bincount(
-            cell[revealed.alice_outcomes != revealed.bob_outcomes], minlength=2 * len(pairs)
-        ).tolist()
+        cell = revealed.alice * np.uint8(len(pairs)) + revealed.intensities
+        tested = tally(cell, 2 * len(pairs)).tolist()
+        wrong = tally(cell[revealed.alice_outcomes != revealed.bob_outcomes], 2 * len(pairs)).tolist()
         intensities = tuple(
             IntensityErrors(basis, pair, wrong[b * len(pairs) + k], tested[b * len(pairs) + k])
             for b, basis in enumerate(BASES)
@@ -153,7 +152,7 @@ class MDI(Protocol):
             )
         test_cells = estimate.intensities[len(self.intensities) :]
         return mdi_decoy(
-            key_detections=self._table(np.bincount(kept.intensities, minlength=len(self.intensities))),
+            key_detections=self._table(tally(kept.intensities, len(self.intensities))),
             test_detections=self._table(np.array([cell.tested for cell in test_cells])),
             test_errors=self._table(np.array([cell.errors for cell in test_cells])),
             intensities_a=self.mean_photons,

@@ -13,6 +13,7 @@ from netsim.key_length.finite_key import KeyLength
 from netsim.photonics.light import OPPOSITE
 from netsim.photonics.train import Choice
 from netsim.protocols.estimate import Estimate
+from netsim.rows import positions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +151,8 @@ class Protocol(abc.ABC):
 
     def key_rounds(self, alice: NDArray[np.uint8], bob: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Where the two measured along the same angle. Settings uint8[m] each → bool[m]."""
-        same: NDArray[np.bool_] = self.alice_angles[alice] == self.bob_angles[bob]
+        alike = np.array_equal(self.alice_angles, self.bob_angles)
+        same: NDArray[np.bool_] = alice == bob if alike else self.alice_angles[alice] == self.bob_angles[bob]
         return same
 
     def reveal(
@@ -158,7 +160,7 @@ class Protocol(abc.ABC):
     ) -> NDArray[np.bool_]:
         """Which outcomes to give away: a random sample, of fixed size, of the key rounds, and all others if they bear witness to CHSH."""
         key_rounds = self.key_rounds(alice, bob)
-        candidates = np.flatnonzero(key_rounds)
+        candidates = positions(key_rounds)
         sample = rng.choice(candidates, round(test_fraction * len(candidates)), replace=False, shuffle=False)
         revealed = ~key_rounds if self.witnesses else np.zeros(len(alice), dtype=np.bool_)
         revealed[sample] = True

@@ -12,6 +12,7 @@ from netsim.key_length.finite_key import KeyLength
 from netsim.protocols.bb84 import errors_by_basis
 from netsim.protocols.estimate import Estimate
 from netsim.protocols.protocol import Kept, Protocol, Revealed, Security
+from netsim.rows import tally
 
 BASES = ("Z", "X", "Y")
 
@@ -45,7 +46,7 @@ class SixState(Protocol):
         The confidence intervals are those of the sample, which is the smaller of the two.
         """
         return six_state_finite(
-            key_rounds=_three(np.bincount(kept.settings, minlength=3)),
+            key_rounds=_three(tally(kept.settings, 3)),
             detections=_three([basis.tested for basis in estimate.bases]),
             errors=_three([basis.errors for basis in estimate.bases]),
             leak_ec_bits=disclosed_parities,
