@@ -1,11 +1,28 @@
-"""Randomness has names: one seed, independent named streams."""
+"""Randomness has names: one seed, independent named streams.
+
+What takes streams takes any `Streams`; whether they are seeded or secret is decided where they are made.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Streams(Protocol):
+    """Independent generators, one per name: seeded (`RandomStreams`) or the operating system's (`SystemStreams`)."""
+
+    @property
+    def secret(self) -> bool:
+        """Whether nobody can know the bits in advance, and nobody can repeat them. It cannot be set."""
+        ...
+
+    def __call__(self, name: str) -> np.random.Generator:
+        """The stream called `name`; asking twice gives the same generator, further on."""
+        ...
 
 
 class RandomStreams:
@@ -21,6 +38,11 @@ class RandomStreams:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._streams: dict[str, np.random.Generator] = {}
+
+    @property
+    def secret(self) -> Literal[False]:
+        """Whether nobody can know these bits in advance: no, who has the seed has them."""
+        return False
 
     def __call__(self, name: str) -> np.random.Generator:
         """The stream called `name`."""

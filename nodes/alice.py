@@ -19,8 +19,6 @@ from netsim.messages import (
     Detections,
     Envelope,
     Message,
-    Parities,
-    ParityQuestions,
     Sample,
     Sifting,
     TranscriptTagged,
@@ -28,9 +26,11 @@ from netsim.messages import (
 )
 from netsim.photonics.record import Clicks, Record
 from netsim.photonics.train import Train
-from netsim.postprocessing import cascade, privacy_amplification, verification
+from netsim.postprocessing import privacy_amplification, verification
+from netsim.postprocessing.reconciliation import Reference
 from netsim.protocols.protocol import Kept, Revealed
 from netsim.random_streams import random_bits
+from netsim.rows import pick
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.party import Party
 from nodes.session import AbortBlock, Session
@@ -66,7 +66,8 @@ class Alice(Party):
                 return
             self.env.process(self.distil(block))
             if self._send_light is not None:
-                self._send_light(self.emit(block))
+                with self.post.observer.work("light"):
+                    self._send_light(self.emit(block))
             yield self.env.timeout(self.link.block_s)
 
     def emit(self, block: int) -> Train:
@@ -102,7 +103,8 @@ class Alice(Party):
         return self._records.setdefault(block, self.env.event())
 
     def _steps(self, session: Session, result: BlockResult) -> Generator[simpy.Event, Any, None]:
-        link, protocol, ledger, random = self.link, self.link.protocol, result.ledger, self.post.random
+        link, protocol, ledger = self.link, self.link.protocol, result.ledger
+        random, work = self.post.random, self.post.observer.work
 
         # Announce the block and the pads that will authenticate it.
         address = self._pads_address()
@@ -110,64 +112,75 @@ class Alice(Party):
         ledger.authentication_spent_bits = self.post.pool.BITS_PER_BLOCK
         session.send(BlockStart(link.block_pulses, address))
 
-        # Sift: keep what both measured alike.
+        # Sift: keep what both measured alike; reveal a random sample.
         detections = yield from session.receive(Detections)
         record: Record = yield from session.wait(self._record_of(session.block))
         del self._records[session.block]
-        slots = self.announced_slots(detections)
-        if isinstance(record, Clicks):
-            result.monitors = record.monitors
-        mine = record.rounds(slots)
-        both, theirs = mine.held, detections.settings[mine.held]
-        settings, outcomes, hers = mine.settings[both], mine.outcomes[both], mine.intensities[both]
-        sent = protocol.sent(hers, self.told_intensities(detections)[both])
-        key_rounds = protocol.key_rounds(settings, theirs)
-
-        # Reveal a random sample and estimate the errors.
-        revealed = protocol.reveal(settings, theirs, link.test_fraction, random("sample"))
+        result.reached_s += [result.start_s + link.block_s, self.env.now]
+        with work("sifting"):
+            slots = self.announced_slots(detections)
+            if isinstance(record, Clicks):
+                result.monitors = record.monitors
+            mine = record.rounds(slots)
+            held = mine.held
+            settings, outcomes, hers = (
+                pick(mine.settings, held),
+                pick(mine.outcomes, held),
+                pick(mine.intensities, held),
+            )
+            theirs, sent = (
+                pick(detections.settings, held),
+                protocol.sent(hers, pick(self.told_intensities(detections), held)),
+            )
+            key_rounds = protocol.key_rounds(settings, theirs)
+            revealed = protocol.reveal(settings, theirs, link.test_fraction, random("sample"))
         seed = int(random("reconciliation").integers(2**62))
         session.send(
             Sifting(
-                both.astype(np.uint8),
+                mine.held.view(np.uint8),
                 settings,
                 hers if protocol.alice_intensities > 1 else hers[:0],
-                revealed.astype(np.uint8),
-                outcomes[revealed],
+                revealed.view(np.uint8),
+                pick(outcomes, revealed),
                 seed,
             )
         )
-        sample = yield from session.receive(Sample)
-        kept = key_rounds & ~revealed
-        result.sifted_key = key = outcomes[kept]
-        self.account_sifting(result, len(settings), key_rounds, revealed)
-        self.count_intensities(result, sent, key_rounds, settings)
-        self.estimate(
-            result,
-            Revealed(
-                settings[revealed], theirs[revealed], outcomes[revealed], sample.outcomes, sent[revealed]
-            ),
-        )
 
-        # Reconcile: answer Bob's questions until he has no more; then compare hashes.
-        responder = cascade.Responder(cascade.plan(len(key), self.qber_of(result), seed), key)
-        message: Message = yield from session.receive(ParityQuestions, Verification)
-        while isinstance(message, ParityQuestions):
-            result.rounds += 1
-            session.send(Parities(self._answer(responder, message)))
-            message = yield from session.receive(ParityQuestions, Verification)
-        assert isinstance(message, Verification)  # noqa: S101  nothing else is received here
-        ledger.disclosed_parities = responder.disclosed_bits
-        self.account_verification(ledger, message.corrected, 8 * len(message.tag))
-        if not self._verified(key, message):
-            raise AbortBlock("verification")
-        rounds = Kept(settings[kept], sent[kept], self.told_corrections(message, sent[kept]))
+        # Estimate the errors.
+        sample = yield from session.receive(Sample)
+        result.reached_s.append(self.env.now)
+        with work("sifting"):
+            kept = key_rounds & ~revealed
+            result.sifted_key = key = pick(outcomes, kept)
+            self.account_sifting(result, len(settings), key_rounds, revealed)
+            self.count_intensities(result, sent, key_rounds, settings)
+            self.estimate(
+                result,
+                Revealed(
+                    pick(settings, revealed),
+                    pick(theirs, revealed),
+                    pick(outcomes, revealed),
+                    sample.outcomes,
+                    pick(sent, revealed),
+                ),
+            )
+
+        # Reconcile: help Bob until the hash of his key is that of hers.
+        with work("reconciliation"):
+            reference = link.reconciliation.reference(key, self.qber_of(result), seed)
+        message = yield from self._reconcile(session, result, reference)
+        result.reached_s.append(self.env.now)
+        rounds = Kept(
+            pick(settings, kept), pick(sent, kept), self.told_corrections(message, pick(sent, kept))
+        )
 
         # Amplify: as much as the bound allows, through a random Toeplitz matrix.
-        length = self.key_length(result, rounds)
-        toeplitz_seed = random_bits(
-            privacy_amplification.seed_length(len(key), length), random("amplification")
-        )
-        final = privacy_amplification.toeplitz(key, toeplitz_seed, length)
+        with work("amplification"):
+            length = self.key_length(result, rounds)
+            toeplitz_seed = random_bits(
+                privacy_amplification.seed_length(len(key), length), random("amplification")
+            )
+            final = privacy_amplification.toeplitz(key, toeplitz_seed, length)
         announcement = self._announce(length, toeplitz_seed)
         session.send(announcement)
 
@@ -178,8 +191,35 @@ class Alice(Party):
             raise AbortBlock("authentication")
         result.eps_auth = tags.forgery_probability
         self.store(final, announcement, result)
+        result.reached_s.append(self.env.now)
         session.send(Accepted(tags.acceptance()))
         result.key = final
+
+    def _reconcile(
+        self, session: Session, result: BlockResult, reference: Reference
+    ) -> Generator[simpy.Event, Any, Verification]:
+        """Answer Bob's questions until he has none; if the hashes differ then, help him to find where, once."""
+        ledger, work = result.ledger, self.post.observer.work
+        with work("reconciliation"):
+            opening = reference.opening()
+        if opening is not None:
+            session.send(opening)
+        while True:
+            message = yield from session.receive(*reference.asked, Verification)
+            with work("reconciliation"):
+                if isinstance(message, Verification):
+                    self.account_reconciliation(ledger, reference)
+                    self.account_verification(ledger, message.corrected, 8 * len(message.tag))
+                    if self._verified(result.sifted_key, message):
+                        return message
+                    if not reference.may_tag:
+                        raise AbortBlock("verification")
+                    answer: Message = reference.frame_tags(self.post.random("verification"))
+                    ledger.verification_bits += reference.tag_bits
+                else:
+                    result.rounds += 1
+                    answer = self._answer(reference, message)
+            session.send(answer)
 
     def store(self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult) -> None:
         """Put each part of the key where it was announced to go; her site issues the forward part."""
@@ -197,14 +237,14 @@ class Alice(Party):
 
     def _verified(self, key: NDArray[np.uint8], message: Verification) -> bool:
         """Whether Bob's hash is of this key."""
-        tag_bits = verification.tag_length(len(key), self.link.security.eps_cor)
+        tag_bits = self.tag_bits(len(key))
         fits = len(message.hash_key) == verification.KEY_BYTES and 8 * len(message.tag) == tag_bits
         return fits and verification.tag(key, message.hash_key, tag_bits) == message.tag
 
     @staticmethod
-    def _answer(responder: cascade.Responder, message: ParityQuestions) -> NDArray[np.uint8]:
+    def _answer(reference: Reference, message: Message) -> Message:
         try:
-            return responder.answer(cascade.Questions(message.passes, message.starts, message.stops))
+            return reference.answer(message)
         except MalformedMessage:
             raise AbortBlock("malformed_message") from None
 

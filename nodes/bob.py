@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, cast
 
 import numpy as np
 import simpy
@@ -17,8 +17,8 @@ from netsim.messages import (
     BlockStart,
     Detections,
     Envelope,
-    Parities,
-    ParityQuestions,
+    FrameTags,
+    Message,
     Sample,
     Sifting,
     TranscriptTagged,
@@ -26,8 +26,10 @@ from netsim.messages import (
 )
 from netsim.photonics.record import Clicks
 from netsim.photonics.train import Train
-from netsim.postprocessing import cascade, privacy_amplification, verification
+from netsim.postprocessing import privacy_amplification, verification
+from netsim.postprocessing.reconciliation import Correction
 from netsim.protocols.protocol import Kept, Revealed
+from netsim.rows import pick
 from nodes.kme import ADDRESSES
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.party import Party
@@ -70,7 +72,7 @@ class Bob(Party):
     def _steps(
         self, session: Session, result: BlockResult, clicks: Clicks
     ) -> Generator[simpy.Event, Any, None]:
-        protocol, ledger = self.link.protocol, result.ledger
+        protocol, ledger, work = self.link.protocol, result.ledger, self.post.observer.work
 
         # Hear of the block, and announce what was detected and how it was measured.
         start = yield from session.receive(BlockStart)
@@ -82,45 +84,50 @@ class Bob(Party):
 
         # Sift: keep what both measured alike.
         sifting = yield from session.receive(Sifting)
-        both = self._announced_rounds(sifting, len(slots))
-        settings, theirs, outcomes = settings[both], sifting.settings, clicks.outcomes[both]
-        sent = protocol.sent(sifting.intensities, self.told_intensities(announced)[both])
-        key_rounds = protocol.key_rounds(theirs, settings)
-        revealed = sifting.revealed.astype(np.bool_)
+        with work("sifting"):
+            both = self._announced_rounds(sifting, len(slots))
+            settings, theirs, outcomes = pick(settings, both), sifting.settings, pick(clicks.outcomes, both)
+            sent = protocol.sent(sifting.intensities, pick(self.told_intensities(announced), both))
+            key_rounds = protocol.key_rounds(theirs, settings)
+            revealed = sifting.revealed.view(np.bool_)
 
         # Reveal the same sample and estimate the errors.
-        session.send(Sample(outcomes[revealed]))
-        kept = key_rounds & ~revealed
-        self.account_sifting(result, len(settings), key_rounds, revealed)
-        self.count_intensities(result, sent, key_rounds, theirs)
-        self.estimate(
-            result,
-            Revealed(
-                theirs[revealed], settings[revealed], sifting.outcomes, outcomes[revealed], sent[revealed]
-            ),
-        )
+        session.send(Sample(pick(outcomes, revealed)))
+        with work("sifting"):
+            kept = key_rounds & ~revealed
+            self.account_sifting(result, len(settings), key_rounds, revealed)
+            self.count_intensities(result, sent, key_rounds, theirs)
+            self.estimate(
+                result,
+                Revealed(
+                    pick(theirs, revealed),
+                    pick(settings, revealed),
+                    sifting.outcomes,
+                    pick(outcomes, revealed),
+                    pick(sent, revealed),
+                ),
+            )
 
-        # Reconcile: ask for parities until no odd block is left; then send a hash of the result.
-        corrector = cascade.Corrector(
-            cascade.plan(ledger.key_bits, self.qber_of(result), sifting.reconciliation_seed), outcomes[kept]
-        )
-        while (questions := corrector.questions()) is not None:
-            result.rounds += 1
-            session.send(ParityQuestions(questions.passes, questions.starts, questions.stops))
-            answer = yield from session.receive(Parities)
-            self._correct(corrector, answer)
-        key = corrector.bits
-        result.sifted_key, result.corrected_bits = key, corrector.corrected_bits
-        found = self.corrections(sent[kept], key != outcomes[kept])
-        self._verify(session, ledger, key, found)
-        ledger.disclosed_parities = corrector.disclosed_bits
+        # Reconcile: ask until the keys are equal as far as can be known; then send a hash of the result.
+        with work("reconciliation"):
+            raw, sent = pick(outcomes, kept), pick(sent, kept)
+            correction = self.link.reconciliation.correction(
+                raw, self.qber_of(result), sifting.reconciliation_seed
+            )
+
+        def found() -> NDArray[np.int64]:
+            return self.corrections(sent, correction.bits, raw)
+
+        announcement = yield from self._reconcile(session, result, correction, found)
+        key = result.sifted_key = correction.bits
+        result.corrected_bits = int(np.count_nonzero(key != raw))
 
         # Amplify as Alice announces.
-        announcement = yield from session.receive(Amplification)
-        length = self.key_length(result, Kept(theirs[kept], sent[kept], found))
-        if not self._sound(announcement, len(key), length):
-            raise AbortBlock("malformed_message")
-        final = privacy_amplification.toeplitz(key, announcement.seed, length)
+        with work("amplification"):
+            length = self.key_length(result, Kept(pick(theirs, kept), sent, found()))
+            if not self._sound(announcement, len(key), length):
+                raise AbortBlock("malformed_message")
+            final = privacy_amplification.toeplitz(key, announcement.seed, length)
 
         # Authenticate all that was said; what Alice's site will issue must be here before she knows that it may.
         tagged = yield from session.receive(TranscriptTagged)
@@ -143,12 +150,51 @@ class Bob(Party):
             raise AbortBlock("authentication")
         self._may_issue(announcement.reverse_address, reverse)
 
+    def _reconcile(
+        self,
+        session: Session,
+        result: BlockResult,
+        correction: Correction,
+        found: Callable[[], NDArray[np.int64]],
+    ) -> Generator[simpy.Event, Any, Amplification]:
+        """Ask until nothing is left to ask, and send a hash; where Alice's differs, find out in which frames, once."""
+        ledger, work = result.ledger, self.post.observer.work
+        if correction.opens is not None:
+            opening = yield from session.receive(correction.opens)
+            with work("reconciliation"):
+                self._correct(correction, opening)
+        while True:
+            while (question := correction.question()) is not None:
+                result.rounds += 1
+                session.send(question)
+                answer = yield from session.receive(*correction.answers)
+                with work("reconciliation"):
+                    self._correct(correction, answer)
+            with work("reconciliation"):
+                self.account_reconciliation(ledger, correction)
+                hashed = self._hash(ledger, correction.bits, found())
+            session.send(hashed)
+            message = yield from session.receive(Amplification, FrameTags)
+            if not isinstance(message, FrameTags):
+                return cast("Amplification", message)
+            with work("reconciliation"):
+                ledger.verification_bits += correction.tag_bits
+                if not self._differ(correction, message):
+                    raise AbortBlock("verification")
+
+    def _hash(self, ledger: Ledger, key: NDArray[np.uint8], found: NDArray[np.int64]) -> Verification:
+        """A hash of the key, and what was found in it."""
+        hash_key = self.post.random("verification").bytes(verification.KEY_BYTES)
+        tag_bits = self.tag_bits(len(key))
+        self.account_verification(ledger, found, tag_bits)
+        return Verification(hash_key, verification.tag(key, hash_key, tag_bits), found)
+
     def _verify(
         self, session: Session, ledger: Ledger, key: NDArray[np.uint8], found: NDArray[np.int64]
     ) -> None:
         """Send a hash of the key, and what was found in it."""
         hash_key = self.post.random("verification").bytes(verification.KEY_BYTES)
-        tag_bits = verification.tag_length(len(key), self.link.security.eps_cor)
+        tag_bits = self.tag_bits(len(key))
         session.send(Verification(hash_key, verification.tag(key, hash_key, tag_bits), found))
         self.account_verification(ledger, found, tag_bits)
 
@@ -182,12 +228,12 @@ class Bob(Party):
         return tags
 
     def _announced_rounds(self, sifting: Sifting, clicks: int) -> NDArray[np.bool_]:
-        both, protocol = sifting.clicked.astype(np.bool_), self.link.protocol
-        rounds, kinds = int(np.sum(both)), protocol.alice_intensities
+        both, protocol = sifting.clicked.view(np.bool_), self.link.protocol
+        rounds, kinds = int(np.count_nonzero(both)), protocol.alice_intensities
         fits = (
             len(both) == clicks
             and len(sifting.settings) == len(sifting.revealed) == rounds
-            and len(sifting.outcomes) == int(np.sum(sifting.revealed))
+            and len(sifting.outcomes) == int(np.count_nonzero(sifting.revealed))
             and bool(np.all(sifting.settings < len(protocol.alice_angles)))
             and len(sifting.intensities) == (rounds if kinds > 1 else 0)
             and bool(np.all(sifting.intensities < kinds))
@@ -198,9 +244,17 @@ class Bob(Party):
         return both
 
     @staticmethod
-    def _correct(corrector: cascade.Corrector, answer: Parities) -> None:
+    def _correct(correction: Correction, answer: Message) -> None:
         try:
-            corrector.receive(answer.parities)
+            correction.receive(answer)
+        except MalformedMessage:
+            raise AbortBlock("malformed_message") from None
+
+    @staticmethod
+    def _differ(correction: Correction, tags: FrameTags) -> bool:
+        """Whether some frames, but not all, are found to differ for the first time."""
+        try:
+            return correction.compare(tags)
         except MalformedMessage:
             raise AbortBlock("malformed_message") from None
 

@@ -19,7 +19,7 @@ from netsim.photonics.light import BORN, GUESS_0, GUESS_1, NOTHING, OPPOSITE, ST
 from netsim.photonics.train import NO_PHOTON, Notes, Train, Written
 from netsim.postprocessing import privacy_amplification
 from netsim.protocols.protocol import Protocol
-from netsim.random_streams import RandomStreams, random_bits
+from netsim.random_streams import Streams, random_bits
 from netsim.window import Window
 from nodes.attacks.action import Action
 from nodes.attacks.classical import Impersonate
@@ -159,7 +159,7 @@ class Eve:
         self,
         env: simpy.Environment,
         attacks: Sequence[tuple[Window, Action]],
-        streams: RandomStreams,
+        streams: Streams,
         inject: Callable[[Envelope], None],
         double: Double,
         knows: Surroundings,

@@ -15,9 +15,10 @@ from netsim.messages import Envelope
 from netsim.photonics.detector import Receiver
 from netsim.photonics.emitter import Emitter
 from netsim.photonics.record import Monitors
+from netsim.postprocessing.reconciliation import CASCADE, Reconciliation
 from netsim.protocols.estimate import Estimate
 from netsim.protocols.protocol import AbortThresholds, Protocol, Security
-from netsim.random_streams import RandomStreams
+from netsim.random_streams import Streams
 from nodes.alarm import SequentialAlarm
 from nodes.kme import KeyManager
 from nodes.monitors import Entrance
@@ -39,6 +40,7 @@ class LinkParameters:
         security: ε of a block.
         timeout_s: how long to wait for a message.
         forward_share: share of the key that Alice's site issues; the rest is Bob's site's.
+        reconciliation: the code that makes the two keys equal.
     """
 
     protocol: Protocol
@@ -50,11 +52,17 @@ class LinkParameters:
     security: Security
     timeout_s: float
     forward_share: float
+    reconciliation: Reconciliation = CASCADE
 
     @property
     def block_s(self) -> float:
         """How long a block's train takes."""
         return self.block_pulses / self.emitter.rate_hz
+
+
+STEPS = ("light", "announcement", "sifting", "reconciliation", "delivery")
+"""A block's time, as Alice sees it: until the last pulse has left, what was detected is announced, the sample is compared, the
+hash of Bob's key is that of hers, and the key is handed over. Computing takes no simulated time, light and messages do."""
 
 
 @dataclasses.dataclass
@@ -70,6 +78,7 @@ class BlockResult:
         estimate: of errors and correlators, once made.
         ledger: its bits.
         rounds: messages Bob asked in reconciliation.
+        reached_s: when each of `STEPS` was over, in order, as far as it came.
         corrected_bits: errors that reconciliation found (Bob's side).
         detected: detections at each intensity.
         sifted: of those with matching settings, at each setting and intensity.
@@ -88,6 +97,7 @@ class BlockResult:
     reason: str = ""
     estimate: Estimate | None = None
     rounds: int = 0
+    reached_s: list[float] = dataclasses.field(default_factory=list)
     corrected_bits: int = 0
     detected: tuple[int, ...] = ()
     sifted: tuple[tuple[int, ...], ...] = ()
@@ -128,7 +138,7 @@ class Post:
     send: Callable[[Envelope], None]
     keys: KeyManager
     pool: TagKeys
-    streams: RandomStreams
+    streams: Streams
     role: str
     observer: Observer
     alarm: SequentialAlarm | None = None

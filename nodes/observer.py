@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+Step = Literal["light", "sifting", "reconciliation", "amplification", "messages"]
+"""What a machine computes for a block."""
 
 
 class Observer(Protocol):
@@ -16,3 +20,6 @@ class Observer(Protocol):
 
     def alarm(self, node: str, reason: str) -> None:
         """A node has noticed that something is wrong, now."""
+
+    def work(self, step: Step) -> AbstractContextManager[None]:
+        """What is computed within is done for this step; the observer may look how long it takes, the node never knows."""

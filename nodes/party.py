@@ -13,7 +13,10 @@ from netsim.keys.ledger import Ledger
 from netsim.messages import Abort, Amplification, Detections, Verification
 from netsim.photonics.record import Clicks
 from netsim.photonics.train import Choice, Train
+from netsim.postprocessing import verification
+from netsim.postprocessing.reconciliation import Correction, Reference
 from netsim.protocols.protocol import Kept, Revealed
+from netsim.rows import pick, tally
 from nodes.link import BlockResult, LinkParameters, Post
 from nodes.monitors import counters
 from nodes.session import AbortBlock, Session
@@ -40,7 +43,13 @@ class Party:
         if block not in self.sessions:
             post = self.post
             self.sessions[block] = Session(
-                self.env, post.send, post.name, post.peer, block, self.link.timeout_s + self.link.block_s
+                self.env,
+                post.send,
+                post.name,
+                post.peer,
+                block,
+                self.link.timeout_s + self.link.block_s,
+                post.observer.work,
             )
         return self.sessions[block]
 
@@ -77,13 +86,14 @@ class Party:
 
     def measure(self, train: Train, choice: Choice, where: slice | None = None) -> Clicks:
         """Detect a train, or a part of it."""
-        return self.link.receiver.detect(
-            train,
-            choice,
-            self.post.random("detector"),
-            where,
-            keep_lost=self.link.protocol.keeps_lost,
-        )
+        with self.post.observer.work("light"):
+            return self.link.receiver.detect(
+                train,
+                choice,
+                self.post.random("detector"),
+                where,
+                keep_lost=self.link.protocol.keeps_lost,
+            )
 
     def announced_slots(self, detections: Detections) -> NDArray[np.int64]:
         """Which slots a message of detections names.
@@ -116,8 +126,8 @@ class Party:
         """Enter detections, sifted and tested bits."""
         ledger = result.ledger
         ledger.detections = detections
-        ledger.sifted_bits = int(np.sum(key_rounds))
-        ledger.test_bits = int(np.sum(key_rounds & revealed))
+        ledger.sifted_bits = int(np.count_nonzero(key_rounds))
+        ledger.test_bits = int(np.count_nonzero(key_rounds & revealed))
         ledger.key_bits = ledger.sifted_bits - ledger.test_bits
 
     def count_intensities(
@@ -129,11 +139,12 @@ class Party:
     ) -> None:
         """Count detections by intensity, and sifted ones by setting and intensity. All arrays of one entry per detection."""
         kinds, bases = len(self.link.protocol.intensities), len(self.link.protocol.alice_angles)
-        result.detected = tuple(np.bincount(sent, minlength=kinds).tolist())
-        cell = settings[key_rounds].astype(np.int64) * kinds + sent[key_rounds]
-        result.sifted = tuple(
-            map(tuple, np.bincount(cell, minlength=bases * kinds).reshape(bases, kinds).tolist())
-        )
+        result.detected = tuple(tally(sent, kinds).tolist())
+        cells = np.uint8(bases * kinds)
+        cell = (
+            settings * np.uint8(kinds) + sent + cells * (~key_rounds).view(np.uint8)
+        )  # others lie beyond all cells
+        result.sifted = tuple(map(tuple, tally(cell, int(cells)).reshape(bases, kinds).tolist()))
 
     def estimate(self, result: BlockResult, revealed: Revealed) -> None:
         """Compare what was revealed.
@@ -183,12 +194,14 @@ class Party:
             counts.update(self.post.entrance.counters(result.start_s, link.block_pulses))
         return Telemetry(result.block, self.env.now, counts)
 
-    def corrections(self, sent: NDArray[np.uint8], wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def corrections(
+        self, sent: NDArray[np.uint8], key: NDArray[np.uint8], raw: NDArray[np.uint8]
+    ) -> NDArray[np.int64]:
         """How many errors were found at each intensity, where the key length asks for it; int64[intensities], or empty."""
         protocol = self.link.protocol
         if not protocol.counts_corrections:
             return np.empty(0, dtype=np.int64)
-        return np.bincount(sent[wrong], minlength=len(protocol.intensities))
+        return tally(pick(sent, key != raw), len(protocol.intensities))
 
     def told_corrections(self, message: Verification, sent: NDArray[np.uint8]) -> NDArray[np.int64]:
         """What Bob says he found.
@@ -198,16 +211,26 @@ class Party:
         """
         protocol = self.link.protocol
         kinds = len(protocol.intensities) if protocol.counts_corrections else 0
-        most = np.bincount(sent, minlength=kinds)[:kinds]
+        most = tally(sent, kinds)
         if len(message.corrected) != kinds or bool(np.any(message.corrected > most)):
             raise AbortBlock("malformed_message")
         return message.corrected
 
     @staticmethod
     def account_verification(ledger: Ledger, found: NDArray[np.int64], tag_bits: int) -> None:
-        """Enter what was disclosed to know that the two keys are equal, and how many errors there were."""
-        ledger.verification_bits = tag_bits
-        ledger.disclosed_counts = Verification.COUNT_BITS * len(found)
+        """Enter what was disclosed to know whether the two keys are equal, and how many errors there were."""
+        ledger.verification_bits += tag_bits
+        ledger.disclosed_counts += Verification.COUNT_BITS * len(found)
+
+    @staticmethod
+    def account_reconciliation(ledger: Ledger, side: Reference | Correction) -> None:
+        """Enter what was disclosed to make the two keys equal."""
+        ledger.disclosed_parities = side.disclosed_bits
+        ledger.given_away_bits = side.given_away_bits
+
+    def tag_bits(self, key_bits: int) -> int:
+        """The length of a verification tag; each of two attempts may let unequal keys pass."""
+        return verification.tag_length(key_bits, self.link.security.eps_cor / 2)
 
     @staticmethod
     def qber_of(result: BlockResult) -> float:
@@ -226,7 +249,7 @@ class Party:
         bound = self.link.protocol.key_length(
             kept,
             result.estimate,
-            ledger.disclosed_parities + ledger.disclosed_counts,
+            ledger.told_bits,
             ledger.verification_bits,
             self.link.security,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from netsim.errors import KeyUnavailable, MalformedMessage
+from netsim.errors import KeyExhausted, KeyUnavailable, MalformedMessage
 from netsim.keys.key_store import KeyStore
 from netsim.messages import Abort, Accepted, Envelope, Message, TranscriptTagged, decode
 from netsim.postprocessing.authentication import (
@@ -19,6 +20,7 @@ from netsim.postprocessing.authentication import (
     forgery_probability,
     verify,
 )
+from nodes.observer import Step
 
 PADS_PER_BLOCK = 3
 """Tags of a block: all that Alice said, all that Bob said, and Alice's acceptance."""
@@ -241,17 +243,26 @@ class AuthenticationPool:
     Args:
         preshared: uint8[n] of 0/1, the same at both sites, n >= HASH_KEY_BITS; what is left over beyond whole blocks is not used.
         alice: which side this is.
+        reserve_bits: no block is begun with what would then be left below this: whoever makes blocks fail at their tags drains
+            the pool to here, and the link can be taken up again without a courier. Of the pads it started with, one block's can
+            always be used.
+
+    Attributes:
+        target_bits: pads it started with, and is filled up to.
+        lowest_bits: the fewest pads it has held.
     """
 
     BITS_PER_BLOCK = PADS_PER_BLOCK * TAG_BITS
 
-    def __init__(self, preshared: NDArray[np.uint8], *, alice: bool) -> None:
+    def __init__(self, preshared: NDArray[np.uint8], *, alice: bool, reserve_bits: int = 0) -> None:
         self._alice = alice
         self._hash_key = np.packbits(preshared[:HASH_KEY_BITS]).tobytes()
         self.pads = KeyStore()
         self._lent: dict[BlockTags, tuple[int, NDArray[np.uint8]]] = {}
         self.target_bits = _whole_blocks(len(preshared) - HASH_KEY_BITS)
         self.pads.deposit(0, preshared[HASH_KEY_BITS : HASH_KEY_BITS + self.target_bits])
+        self._reserve_bits = min(reserve_bits, max(0, self.target_bits - self.BITS_PER_BLOCK))
+        self.lowest_bits = self.target_bits
 
     def deposit(self, address: int, bits: NDArray[np.uint8]) -> None:
         """Replenish the pool.
@@ -265,8 +276,11 @@ class AuthenticationPool:
         """Where the pads of the next block lie.
 
         Raises:
-            KeyExhausted: there are not enough left.
+            KeyExhausted: there are not enough left beyond the reserve.
         """
+        unreserved = self.pads.available_bits - self._reserve_bits
+        if unreserved < self.BITS_PER_BLOCK:
+            raise KeyExhausted(requested=self.BITS_PER_BLOCK, available=max(0, unreserved))
         return self.pads.locate(self.BITS_PER_BLOCK)
 
     def tags(self, address: int) -> BlockTags:
@@ -278,6 +292,7 @@ class AuthenticationPool:
         if address % self.BITS_PER_BLOCK:
             raise KeyUnavailable(f"pads lie at multiples of {self.BITS_PER_BLOCK}, got {address}")
         bits = self.pads.take_at(address, self.BITS_PER_BLOCK)
+        self.lowest_bits = min(self.lowest_bits, self.pads.available_bits)
         first, second, third = (np.packbits(pad).tobytes() for pad in np.split(bits, PADS_PER_BLOCK))
         tags = WegmanCarterTags(self._hash_key, (first, second, third), alice=self._alice)
         self._lent[tags] = (address, bits)
@@ -317,6 +332,7 @@ class Session:
         peer: the other side's.
         block: the block's number.
         timeout_s: how long to wait for a message.
+        work: charges what is computed within to a step.
 
     Attributes:
         tags: the block's, once its pads are known.
@@ -330,7 +346,9 @@ class Session:
         peer: str,
         block: int,
         timeout_s: float,
+        work: Callable[[Step], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
+        self._work = work
         self._env = env
         self._send = send
         self._names = (me, peer)
@@ -343,10 +361,11 @@ class Session:
 
     def send(self, message: Message) -> None:
         """Say something; it enters the transcript unless it is a tag itself."""
-        body = message.encode()
-        if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted | Abort):
-            self.tags.said(body)
-        self._send(Envelope(*self._names, self.block, self._sent, body))
+        with self._work("messages"):
+            body = message.encode()
+            if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted | Abort):
+                self.tags.said(body)
+            self._send(Envelope(*self._names, self.block, self._sent, body))
         self._sent += 1
 
     def deliver(self, envelope: Envelope) -> bool:
@@ -380,16 +399,17 @@ class Session:
             arrival.cancel()
             raise AbortBlock("timeout")
         body = cast("bytes", arrival.value)
-        try:
-            message = decode(body)
-        except MalformedMessage:
-            raise AbortBlock("malformed_message") from None
+        with self._work("messages"):
+            try:
+                message = decode(body)
+            except MalformedMessage:
+                raise AbortBlock("malformed_message") from None
+            if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted | Abort):
+                self.tags.heard(body)
         if isinstance(message, Abort):
             # Whoever forges an abort could as well have cut the line: it costs the block, and no more.
             reason = message.reason if message.reason in ABORT_REASONS else "malformed_message"
             raise AbortBlock(reason, told=True)
         if not isinstance(message, kinds):
             raise AbortBlock("malformed_message")
-        if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted):
-            self.tags.heard(body)
         return message

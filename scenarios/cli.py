@@ -237,6 +237,26 @@ def report(
 
 
 @app.command()
+def account(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run's folder.")],
+    block: Annotated[
+        int | None, typer.Option(help="One block, by its number.  [default: all that gave key]", min=0)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the bits and the time of a run's blocks went, line by line."""
+    with _speaking_plainly(f"accounting for {run_dir}"):
+        from scenarios import account as accounts  # noqa: PLC0415
+        from scenarios.console import print_account  # noqa: PLC0415
+
+        found = accounts.account(run_dir, block)
+        if as_json:
+            print(json.dumps(found.as_data(), allow_nan=False))
+        else:
+            print_account(found)
+
+
+@app.command()
 def rate(
     preset: Annotated[
         str, typer.Option(help="A published system; --show prints where its values are from.")

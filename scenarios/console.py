@@ -34,6 +34,7 @@ from scenarios.units import (
 )
 
 if TYPE_CHECKING:  # `evelab list` and `evelab attacks` need none of what a run needs
+    from scenarios.account import Account
     from scenarios.referee import BlockRow
     from scenarios.runner import Result
 
@@ -161,6 +162,47 @@ def print_result(result: Result) -> None:
     _print(*parts)
     if result.out is not None:
         print(f"\nreport: {result.out / 'report.html'}")  # noqa: T201  whole on its line, however long
+
+
+def print_account(account: Account) -> None:
+    """Where the bits and the time of a run's blocks went."""
+    from scenarios.account import LINES  # noqa: PLC0415  other commands do without what reads a run's folder
+    from scenarios.report.time import TIMES  # noqa: PLC0415  likewise
+
+    which = f"block {account.block}"
+    if account.block is None:
+        which = (
+            "no block gave key" if not account.blocks else f"{_count(account.blocks, 'block')} that gave key"
+        )
+    ledger = _table("bits", "all", "a block", "of raw key")
+    for column in ledger.columns[1:]:
+        column.justify = "right"
+    raw, blocks = account.bits["key_bits"], max(1, account.blocks)
+    for name, sign, words in LINES:
+        bits = account.bits[name]
+        share = f"{100 * bits / raw:.2f} %" if raw else "–"
+        cells = (f"{bits:,}", f"{bits / blocks:,.0f}", share)
+        ledger.add_row(
+            words, *(f"{sign if bits else ''}{cell}" for cell in cells), style="" if sign else "bold"
+        )
+    simulated = _table("time of a block, simulated", "mean")
+    computed = _table("computing, both parties, whole run", "wall clock")
+    for table in (simulated, computed):
+        table.columns[1].justify = "right"
+    for step, words in TIMES:
+        simulated.add_row(words, _quantity(account.simulated_s[step], TIME))
+    for step, seconds in account.work_s.items():
+        computed.add_row(step, _quantity(seconds, TIME))
+    if account.work_s:
+        rest = max(0.0, account.wall_s - sum(account.work_s.values()))
+        computed.add_row("everything else", _quantity(rest, TIME))
+    efficiency = "" if account.efficiency is None else f", {account.efficiency:.4f} times Shannon's limit"
+    asked = _count(round(account.rounds), "round")
+    told = f"reconciliation: {account.code}, {asked} a block{efficiency}"
+    parts: list[RenderableType] = [f"{account.scenario}: {which}", Text(), ledger, Text(), simulated, told]
+    if account.work_s:
+        parts += [Text(), computed]
+    _print(*parts)
 
 
 def _glued(*words: object) -> str:

@@ -18,9 +18,10 @@ from netsim.photonics.bell import BellAnalyser
 from netsim.photonics.detector import Receiver
 from netsim.photonics.drift import Drift
 from netsim.photonics.emitter import Emitter
-from netsim.photonics.fibre import Disturbance
+from netsim.photonics.fibre import DELAY_S_PER_KM, Disturbance
 from netsim.photonics.free_space import LossProfile, SatellitePass
 from netsim.photonics.raman import RamanNoise
+from netsim.postprocessing.reconciliation import CASCADE_ROUNDS, Reconciliation
 from netsim.protocols.bb84 import BB84
 from netsim.protocols.bbm92 import BBM92
 from netsim.protocols.decoy import DecoyBB84
@@ -29,7 +30,7 @@ from netsim.protocols.mdi import MDI
 from netsim.protocols.protocol import AbortThresholds, Protocol, Security
 from netsim.protocols.six_state import SixState
 from netsim.protocols.weak import WeakBB84
-from netsim.random_streams import RandomStreams, random_bits
+from netsim.random_streams import Streams, random_bits
 from netsim.topology import Site, Topology
 from netsim.window import Window
 from nodes.alarm import AlarmParameters, SequentialAlarm
@@ -58,7 +59,7 @@ from nodes.server import Capacity, Classifier, Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys, TagKeys
 from nodes.source import PairSource
 from scenarios.recorder import Deaf, Recorder
-from scenarios.schema import Link, Queries, Scenario
+from scenarios.schema import AUTO, Link, Queries, Scenario
 
 TRAIN_FRACTION = 0.7
 POWER_MONITOR = PowerMonitor(sensitivity=1e-5, noise=1e-6)
@@ -86,7 +87,7 @@ class Range:
     clients: tuple[Client, ...]
     server: Server | None
     channels: tuple[ClassicalChannel, ...]
-    streams: RandomStreams
+    streams: Streams
 
 
 def topology_of(scenario: Scenario) -> Topology:
@@ -141,7 +142,7 @@ def _profile(link: Link) -> LossProfile | None:
     ).profile(begin_s=satellite.begin)
 
 
-def fabric_of(scenario: Scenario, streams: RandomStreams) -> Fabric:
+def fabric_of(scenario: Scenario, streams: Streams) -> Fabric:
     """The fabric that the scenario asks for, not yet started."""
     topology, rng = topology_of(scenario), streams("fibre")
     if scenario.fabric == "direct":
@@ -151,7 +152,7 @@ def fabric_of(scenario: Scenario, streams: RandomStreams) -> Fabric:
     return QuNetSimFabric(topology, rng)
 
 
-def build(scenario: Scenario, fabric: Fabric, streams: RandomStreams) -> Range:
+def build(scenario: Scenario, fabric: Fabric, streams: Streams) -> Range:
     """Build every node on a started fabric and wire the channels; the first event is Alice's first train."""
     return _Builder(scenario, fabric, streams).build()
 
@@ -185,6 +186,16 @@ def protocol_of(link: Link) -> Protocol:
             counted=link.security.multiphoton == "counted",
         )
     return BB84(link.key_basis)
+
+
+def reconciliation_of(scenario: Scenario) -> Reconciliation:
+    """The code that a scenario asks for, or that its latency suggests."""
+    link, classical = scenario.link, scenario.classical
+    if link.reconciliation != AUTO:
+        return Reconciliation(link.reconciliation)
+    round_trip_s = 2 * (DELAY_S_PER_KM * link.length + classical.latency) + classical.jitter
+    slow = CASCADE_ROUNDS * round_trip_s > link.block_pulses / link.pulse_rate
+    return Reconciliation("ldpc" if slow else "cascade")
 
 
 def receiver_of(scenario: Scenario) -> Receiver:
@@ -232,7 +243,7 @@ def _raman(link: Link) -> float:
 
 
 class _Builder:
-    def __init__(self, scenario: Scenario, fabric: Fabric, streams: RandomStreams) -> None:
+    def __init__(self, scenario: Scenario, fabric: Fabric, streams: Streams) -> None:
         self.scenario = scenario
         self.env = simpy.Environment()
         self.streams = streams
@@ -331,6 +342,7 @@ class _Builder:
             security=Security(link.security.epsilon_sec, link.security.epsilon_cor),
             timeout_s=self.scenario.classical.timeout + _longest_message_s(self.scenario),
             forward_share=self.layout.forward_share,
+            reconciliation=reconciliation_of(self.scenario),
         )
 
     def _emitter(self, host: str) -> Emitter:
@@ -420,7 +432,7 @@ class _Builder:
         if not self.scenario.defences.authentication:
             return NoTagKeys(), NoTagKeys()
         return (
-            AuthenticationPool(self.preshared, alice=True),
+            AuthenticationPool(self.preshared, alice=True, reserve_bits=self.scenario.keys.reserve),
             AuthenticationPool(self.preshared, alice=False),
         )
 

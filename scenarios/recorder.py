@@ -1,10 +1,15 @@
-"""The record of a run: events, metrics and alarms, stamped with simulated time."""
+"""The record of a run: events, metrics and alarms, stamped with simulated time; and how long the machine worked at what."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import time
+from collections.abc import Iterator
 
 import simpy
+
+from nodes.observer import Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,9 @@ class Recorder:
         self.events: list[Event] = []
         self.metrics: list[Metric] = []
         self.alarms: list[Alarm] = []
+        self.work_s: dict[Step, float] = {}
+        """Wall-clock seconds by step, of both parties; what is nested counts once, for the inner step."""
+        self._inner_s = 0.0
 
     def event(self, node: str, what: str, **details: object) -> None:
         """Something happened, now."""
@@ -59,6 +67,18 @@ class Recorder:
         self.alarms.append(Alarm(self._env.now, node, reason))
         self.event(node, "alarm", reason=reason)
 
+    @contextlib.contextmanager
+    def work(self, step: Step) -> Iterator[None]:
+        """Charge what happens within to a step."""
+        outside_s, self._inner_s = self._inner_s, 0.0
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took_s = time.perf_counter() - began
+            self.work_s[step] = self.work_s.get(step, 0.0) + took_s - self._inner_s
+            self._inner_s = outside_s + took_s
+
 
 class Deaf:
     """Keeps nothing: what Eve's two faces notice is nobody's record."""
@@ -71,3 +91,7 @@ class Deaf:
 
     def alarm(self, node: str, reason: str) -> None:
         """Not kept."""
+
+    def work(self, step: Step) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002  the interface's
+        """Not timed."""
+        return contextlib.nullcontext()

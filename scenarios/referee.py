@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -16,7 +17,9 @@ from netsim.keys.ledger import Ledger
 from netsim.photonics.record import Monitors
 from netsim.protocols.estimate import Estimate
 from nodes.kme import KeyManager, address_of
+from nodes.link import STEPS
 from nodes.queries import QueryRecord
+from nodes.session import AuthenticationPool
 from scenarios.expectations import Column, Series
 from scenarios.range import Range
 
@@ -36,6 +39,7 @@ class BlockRow:
         block: its number.
         start_s: when its first pulse left.
         end_s: when Alice was done with it; None if the run ended before.
+        step_s: how long each of `nodes.link.STEPS` took, as far as it came.
         status: "accepted", "aborted" or "unfinished".
         reason: why it was aborted.
         estimate: what Alice and Bob estimated.
@@ -56,6 +60,7 @@ class BlockRow:
     block: int
     start_s: float
     end_s: float | None
+    step_s: tuple[float, ...]
     status: str
     reason: str
     estimate: Estimate | None
@@ -156,6 +161,7 @@ def _block(world: Range, number: int) -> BlockRow:
         block=number,
         start_s=mine.start_s,
         end_s=mine.end_s,
+        step_s=tuple(after - before for before, after in itertools.pairwise((mine.start_s, *mine.reached_s))),
         status=status,
         reason=mine.reason,
         estimate=mine.estimate,
@@ -277,8 +283,14 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         "secret_bits": secret,
         "secret_key_rate_bps": secret / duration_s,
         "net_key_rate_bps": (secret - spent) / duration_s,
+        "reconciliation": world.alice.link.reconciliation.code,
         "reconciliation_efficiency": disclosed / needed if needed else None,
         "reconciliation_rounds": sum(row.rounds for row in accepted) / len(accepted) if accepted else None,
+        "step_s": {
+            step: sum(row.step_s[place] for row in accepted) / len(accepted) if accepted else None
+            for place, step in enumerate(STEPS)
+        },
+        "authentication_key_bits": _authentication_key(world),
         "epsilon": min(1.0, sum(row.eps for row in accepted)) if accepted else None,
         "double_clicks": sum(row.monitors.double_clicks for row in done),
         "intensities": _intensities(world, done),
@@ -290,6 +302,14 @@ def _link(world: Range, blocks: tuple[BlockRow, ...]) -> dict[str, Any]:
         },
         "ledger_imbalance_bits": sum(row.ledger.imbalance() for row in accepted),
     }
+
+
+def _authentication_key(world: Range) -> dict[str, int]:
+    """Pads for tags at Alice's: at the start, the fewest, and at the end; nothing without authentication."""
+    pool = world.alice.post.pool
+    if not isinstance(pool, AuthenticationPool):
+        return {}
+    return {"start": pool.target_bits, "lowest": pool.lowest_bits, "end": pool.pads.available_bits}
 
 
 def _intensities(world: Range, done: list[BlockRow]) -> dict[str, dict[str, float | None]]:

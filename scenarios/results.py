@@ -36,6 +36,7 @@ from netsim.key_length.finite_key import Term
 from netsim.keys.ledger import Ledger
 from netsim.photonics.record import Monitors
 from netsim.protocols.decoy import NAMES
+from nodes.link import STEPS
 from nodes.queries import QueryRecord
 from scenarios.expectations import Verdict
 from scenarios.recorder import Event, Metric, Recorder
@@ -186,7 +187,11 @@ def _versions() -> dict[str, str | None]:
 
 def _portable(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The summary without what depends on the machine and the moment."""
-    return {key: value for key, value in summary.items() if key not in ("wall_s", "out", "fabric", "expect")}
+    return {
+        key: value
+        for key, value in summary.items()
+        if key not in ("wall_s", "work_s", "out", "fabric", "expect")
+    }
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -227,6 +232,11 @@ def _term(term: Term) -> Callable[[BlockRow], float | None]:
     return lambda row: None if row.bound is None else row.bound.terms[term]
 
 
+def _step(place: int) -> Callable[[BlockRow], float | None]:
+    """How long a step took; None where the block did not come so far."""
+    return lambda row: row.step_s[place] if len(row.step_s) > place else None
+
+
 def _basis(place: int) -> Callable[[BlockRow], float | None]:
     """The error rate in a basis."""
     return lambda row: None if row.estimate is None else row.estimate.bases[place].qber
@@ -241,6 +251,7 @@ BLOCK_COLUMNS: dict[str, Callable[[BlockRow], Any]] = {
     "block": lambda row: row.block,
     "start_s": lambda row: row.start_s,
     "end_s": lambda row: row.end_s,
+    **{f"{step}_s": _step(place) for place, step in enumerate(STEPS)},
     "status": lambda row: row.status,
     "reason": lambda row: row.reason,
     "qber": lambda row: row.estimate.qber if row.estimate else None,

@@ -9,10 +9,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from netsim.errors import ScenarioError
 from netsim.random_streams import RandomStreams
+from nodes.observer import Step
 from scenarios.expectations import Verdict
 from scenarios.loader import find, load
 from scenarios.range import build, fabric_of
@@ -108,6 +109,11 @@ def run(
         "verdict": "pass",
         "simulated_s": scenario.duration,
         "wall_s": 0.0,
+        "work_s": {
+            step: round(world.recorder.work_s[step], 4)
+            for step in get_args(Step)
+            if step in world.recorder.work_s
+        },
         "fabric": scenario.fabric,
         **findings.summary,
     }

@@ -34,6 +34,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from netsim.postprocessing.reconciliation import CODES
 from nodes.attacks.action import Action, Unit
 from nodes.attacks.catalogue import CATALOGUE
 from nodes.attacks.classical import AnalyseTraffic, ExhaustKeys, Replay, Tamper
@@ -71,6 +72,9 @@ NODES = ("alice", "eve", "bob", "server")
 
 PROTOCOLS = ("bb84", "e91", "bbm92", "six-state", "mdi")
 """The QKD protocols."""
+
+AUTO = "auto"
+"""Leaves the choice of the reconciliation code to the range."""
 
 RESERVED = ("sweep", "replications")
 """Top-level keys kept for later releases."""
@@ -499,6 +503,13 @@ class Link(Section):
         default=0.2,
         description="share of the sifted bits revealed to estimate the QBER; of those of the key basis, if there is one",
     )
+    reconciliation: Annotated[
+        Literal["cascade", "cascade-original", "ldpc", "auto"], Choice((*CODES, AUTO))
+    ] = Field(
+        default="cascade",
+        description="the code that makes the two keys equal: cascade discloses least in hundreds of rounds, ldpc takes one; "
+        "auto: ldpc where the rounds would take longer than a block's light",
+    )
     source: Source = Field(default_factory=Source)
     detector: Detector = Field(default_factory=Detector)
     security: Security = Field(default_factory=Security)
@@ -546,6 +557,10 @@ class Keys(Section):
 
     preshared: Annotated[int, Quantity(BITS, Limits(minimum=0), whole=True)] = Field(
         default=4096, description="authentication key that both sites start with"
+    )
+    reserve: Annotated[int, Quantity(BITS, Limits(minimum=0), whole=True)] = Field(
+        default=384,
+        description="authentication key that no block is begun with, so that failing blocks do not empty the pool; a block takes 384 bit",
     )
     request_latency: Seconds = Field(default=1e-3, description="of a key delivery call at its site")
 

@@ -10,6 +10,7 @@ Directives, for MyST pages:
     action ID       one action's parameters, sign, gain, defences and source
     messages        the kinds of classical message
     scenarios       the scenarios that ship
+    benchmark NAME  the table of results/benchmarks/NAME.json: medians, and goals with whether they were met
     result NAME     what `evelab run NAME --fabric direct` prints: the scenario is run while the pages are built
 
 A build warns, and with -W fails, where a page ought to name something that the code has and does not.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -270,6 +272,32 @@ def _result(name: str) -> str:
     return f"```text\n{lines}\n```\n"
 
 
+def _benchmark(name: str) -> str:
+    path = Path(__file__).parents[2] / "results" / "benchmarks" / f"{name}.json"
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for row in measured["rows"]:
+        goal = ""
+        if row["goal"] is not None:
+            sign, met = "≥" if row["at_least"] else "≤", "met" if row["met"] else "**missed**"
+            goal = f"{sign} {_figure(row['goal'])}, {met}"
+        values = [_figure(value) for value in (row["median"], min(row["values"]), max(row["values"]))]
+        rows.append((_escaped(row["what"]), *values, row["unit"], goal))
+    machine, load = measured["machine"], measured["load_average"]
+    told = (
+        f"Measured {measured['measured'][:10]} on {machine['cpu']}, {machine['cores']} cores, load {load['before']:.1f} to {load['after']:.1f}; "
+        f"Python {machine['python']}, NumPy {machine['numpy']}."
+    )
+    return _table(("what", "median", "least", "most", "unit", "goal"), rows) + f"\n{told}\n"
+
+
+def _figure(value: float) -> str:
+    """Thousands apart; small ones with three significant digits, four near one."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if 0.9 < value < 1.5 else f"{value:.3g}"
+
+
 _GENERATED: dict[str, Callable[..., str]] = {
     "scenario-keys": _scenario_keys,
     "timeline-keys": _timeline_keys,
@@ -279,6 +307,7 @@ _GENERATED: dict[str, Callable[..., str]] = {
     "action": _action,
     "messages": _messages,
     "scenarios": _scenarios,
+    "benchmark": _benchmark,
     "result": _result,
 }
 

@@ -15,9 +15,10 @@ class Ledger:
         sifted_bits: usable for key after sifting; key and test together.
         test_bits: sifted bits revealed to estimate the error rate.
         key_bits: sifted bits left to make key from.
-        disclosed_parities: parities that crossed the wire in reconciliation.
+        disclosed_parities: parities, or bits of syndromes, that crossed the wire in reconciliation.
+        given_away_bits: bits of frames that no code could mend, and that were told in the open.
         disclosed_counts: bits in which the errors found were told, where the key length asks for it.
-        verification_bits: tag of the universal hash.
+        verification_bits: tags of universal hashes, of the whole key and, where these differed, of each frame.
         amplification_bits: taken away for what Eve may know, beyond what was disclosed.
         secret_bits: final key.
         authentication_spent_bits: pads of tags sent and received.
@@ -31,6 +32,7 @@ class Ledger:
     test_bits: int = 0
     key_bits: int = 0
     disclosed_parities: int = 0
+    given_away_bits: int = 0
     disclosed_counts: int = 0
     verification_bits: int = 0
     amplification_bits: int = 0
@@ -42,7 +44,12 @@ class Ledger:
     @property
     def leak_ec_bits(self) -> int:
         """Everything disclosed to make the two strings equal, and to know that they are."""
-        return self.disclosed_parities + self.disclosed_counts + self.verification_bits
+        return self.told_bits + self.verification_bits
+
+    @property
+    def told_bits(self) -> int:
+        """The same without what verification took, for which the key-length bounds have a term of their own."""
+        return self.disclosed_parities + self.given_away_bits + self.disclosed_counts
 
     def void(self) -> None:
         """The block is given up: it made no key, whatever had been computed."""

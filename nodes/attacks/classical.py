@@ -43,6 +43,23 @@ class Cut(Action):
             frame.fate = "dropped"
 
 
+_TARGETS = {
+    "detections": "settings",
+    "sifting": "settings",
+    "sample": "outcomes",
+    "parities": "parities",
+    "syndromes": "bits",
+    "verification": "tag",
+    "frame-tags": "tags",
+    "frame-bits": "bits",
+    "amplification": "seed",
+    "tag": "tag",
+    "query": "sealed",
+    "answer": "sealed",
+}
+"""The field of each kind of message that she flips bits of."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Tamper(Action):
     """Flip bits of the messages of the named kinds."""
@@ -61,17 +78,7 @@ class Tamper(Action):
         ("query",),
         "names",
         "the message kinds she changes",
-        choices=(
-            "detections",
-            "sifting",
-            "sample",
-            "parities",
-            "verification",
-            "amplification",
-            "tag",
-            "query",
-            "answer",
-        ),
+        choices=tuple(_TARGETS),
     )
     bits: int = parameter(1, "number", "how many bits she flips in each", minimum=1, maximum=64)
     fraction: float = parameter(
@@ -89,19 +96,6 @@ class Tamper(Action):
             return
         changed = _with_flips(message, _TARGETS[kind], self.bits, eve.random("tamper"))
         frame.data = dataclasses.replace(envelope, body=changed.encode()).encode()
-
-
-_TARGETS = {
-    "detections": "settings",
-    "sifting": "settings",
-    "sample": "outcomes",
-    "parities": "parities",
-    "verification": "tag",
-    "amplification": "seed",
-    "tag": "tag",
-    "query": "sealed",
-    "answer": "sealed",
-}
 
 
 def _with_flips(message: Message, field: str, bits: int, rng: np.random.Generator) -> Message:

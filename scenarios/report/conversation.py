@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from scenarios.report import words
 from scenarios.report.figure import figure
 from scenarios.report.folder import Block, Query, Run
@@ -88,8 +90,6 @@ def block_steps(run: Run, block: Block) -> list[Step]:
         found = f"both count the errors: QBER {words.percent(block.qber)}"
     if block.chsh_s is not None:
         found += f", S = {block.chsh_s:.3f}"
-    disclosed = f"{block.disclosed_parities:,} parities in all" if block.disclosed_parities else ""
-    rounds = f"{words.plural(block.reconciliation_rounds, 'round')} of Cascade"
     signed = "tag over all that {} said"
     if not run.scenario.defences.authentication:
         signed = "an empty tag: authentication is off"
@@ -102,13 +102,7 @@ def block_steps(run: Run, block: Block) -> list[Step]:
         say("←", "sample", "his outcomes for the same sample", phase="Estimation"),
         Step("note", "Alice", "Bob", found),
     ]
-    correction = [
-        say("←", "questions", "parity questions", phase="Reconciliation", group=rounds),
-        say("→", "parities", "parities", disclosed, group=rounds),
-    ]
-    if not block.reconciliation_rounds:
-        nothing = "nothing to ask: no parity questions"
-        correction = [Step("note", "Bob", "Bob", nothing, phase="Reconciliation")]
+    correction = _correction(run.summary.link.reconciliation, block, say)
     hashed, size = "universal hash of his corrected key", words.bits(block.verification_bits)
     verification = [say("←", "verification", hashed, size, "Verification")]
     shrunk = f"{block.key_bits:,} bits become {block.secret_bits:,}"
@@ -138,6 +132,35 @@ def block_steps(run: Run, block: Block) -> list[Step]:
         if not reached:
             return [*steps, _given_up(run, block)]
         steps += part
+    return steps
+
+
+def _correction(code: str, block: Block, say: Callable[..., Step]) -> list[Step]:
+    """Reconciliation, by the code that was used, and what was given away."""
+    disclosed = f"{block.disclosed_parities:,} parities in all" if block.disclosed_parities else ""
+    rounds = words.plural(block.reconciliation_rounds, "round")
+    if code == "ldpc":
+        steps = [say("→", "syndromes", "syndromes of her frames", disclosed, "Reconciliation")]
+        if block.reconciliation_rounds:
+            steps += [
+                say("←", "syndromes-wanted", "frames he could not decode", group=rounds),
+                say("→", "syndromes", "more of their syndromes", group=rounds),
+            ]
+    elif block.reconciliation_rounds:
+        asked = f"{rounds} of Cascade"
+        steps = [
+            say("←", "questions", "parity questions", phase="Reconciliation", group=asked),
+            say("→", "parities", "parities", disclosed, group=asked),
+        ]
+    else:
+        nothing = "nothing to ask: no parity questions"
+        steps = [Step("note", "Bob", "Bob", nothing, phase="Reconciliation")]
+    if block.given_away_bits:
+        lost = f"{block.given_away_bits:,} bits that no code could mend"
+        steps += [
+            say("←", "frames-wanted", "which frames are lost"),
+            say("→", "frame-bits", "their bits, in the open", lost),
+        ]
     return steps
 
 

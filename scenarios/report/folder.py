@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from pydantic_core import ErrorDetails
 
 from netsim.errors import ScenarioError
+from nodes.link import STEPS
 from scenarios.report.charts import Axis, Series
 from scenarios.report.timeline import Act, Entry
 from scenarios.units import Fraction, Hertz, Kilometres, Seconds
@@ -101,6 +102,7 @@ class _LinkSummary(_Part):
     secret_key_rate_bps: float | None
     net_key_rate_bps: float | None
     reconciliation_efficiency: float | None
+    reconciliation: str
     reconciliation_rounds: float | None
     epsilon: float | None
 
@@ -142,6 +144,7 @@ class _Summary(_Part):
     verdict: str
     fabric: str
     wall_s: float
+    work_s: dict[str, float]
     link: _LinkSummary
     keys: _KeysSummary
     queries: _QueriesSummary
@@ -194,6 +197,7 @@ class Block(_Row):
     test_bits: int
     key_bits: int
     disclosed_parities: int
+    given_away_bits: int
     disclosed_counts: int
     verification_bits: int
     amplification_bits: int
@@ -202,6 +206,7 @@ class Block(_Row):
     authentication_replenished_bits: int
     delivered_bits: int
     reconciliation_rounds: int
+    reconciliation_efficiency: _Maybe
     amplification_term_bits: _Maybe
     statistics_term_bits: _Maybe
     epsilon_term_bits: _Maybe
@@ -218,6 +223,7 @@ class Block(_Row):
     eve_sifted_bits: float
     by_basis: dict[str, _Maybe] = {}
     detected: dict[str, _Maybe] = {}
+    step_s: dict[str, _Maybe] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -225,7 +231,8 @@ class Block(_Row):
         def under(prefix: str) -> dict[str, Any]:
             return {name.removeprefix(prefix): cells[name] for name in cells if name.startswith(prefix)}
 
-        return {**cells, "by_basis": under("qber_"), "detected": under("detected_")}
+        steps = {step: cells[f"{step}_s"] for step in STEPS if f"{step}_s" in cells}
+        return {**cells, "by_basis": under("qber_"), "detected": under("detected_"), "step_s": steps}
 
     @property
     def accepted(self) -> bool:

@@ -39,7 +39,7 @@ def _account(run: Run, blocks: Sequence[Block]) -> Markup:
     kept, delivered = total("authentication_replenished_bits"), total("delivered_bits")
     taken = {
         "revealed": total("test_bits"),
-        "reconciliation": total("disclosed_parities", "disclosed_counts"),
+        "reconciliation": total("disclosed_parities", "given_away_bits", "disclosed_counts"),
         "amplification": total("amplification_term_bits"),
         "statistics": total("statistics_term_bits"),
         "epsilon": total("epsilon_term_bits"),
@@ -48,7 +48,7 @@ def _account(run: Run, blocks: Sequence[Block]) -> Markup:
     if run.accepted:
         # What is left after each debit must be what the ledger says is left, to the bit; the terms are none of the
         # ledger's, and each key length is rounded down.
-        debits = total("disclosed_parities", "disclosed_counts", "verification_bits", "amplification_bits")
+        debits = total("verification_bits", "amplification_bits") + taken["reconciliation"]
         rounding = sifted - sum(taken.values()) - secret
         taken["epsilon"] += rounding
         astray = (
@@ -111,9 +111,11 @@ def _efficiency(run: Run) -> Markup | None:
     efficiency, rounds = run.summary.link.reconciliation_efficiency, run.summary.link.reconciliation_rounds
     if rounds is None:
         return None
-    text = f" took {rounds:,.4g} rounds a block on average"
+    text = f" ({run.summary.link.reconciliation}) took {rounds:,.4g} rounds a block on average"
     if efficiency is not None:
         text += f" and disclosed {efficiency:.3f} times what Shannon's limit asks for the errors found"
+    if given := sum(block.given_away_bits for block in run.accepted):
+        text += f"; {words.bits(given)} of frames that no code could mend were given away"
     return tag("p", tag("strong", "Reconciliation"), text + ".")
 
 

@@ -15,6 +15,7 @@ from scenarios.report import (
     ledger,
     origin,
     queries,
+    time,
 )
 from scenarios.report.figure import patterns
 from scenarios.report.folder import Run, read_folder
@@ -27,6 +28,7 @@ _SECTIONS = (
     ("queries", "Queries", queries.section),
     ("eve", "What Eve knows", eve.section),
     ("ledger", "Where the bits went", ledger.section),
+    ("time", "Where the time went", time.section),
     ("conversation", "Who said what", conversation.section),
     ("origin", "How this was made", origin.section),
 )

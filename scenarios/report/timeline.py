@@ -13,7 +13,10 @@ from nodes.attacks.catalogue import CATALOGUE
 from scenarios.report.charts import Span
 from scenarios.units import Seconds
 
-_ALICES = ("start", "sifting", "parities", "amplification", "tag", "accepted")
+_ALICES = (
+    *("start", "sifting", "parities", "syndromes", "frame-tags", "frame-bits"),
+    *("amplification", "tag", "accepted"),
+)
 """What Alice says to Bob about a block."""
 
 

@@ -59,6 +59,14 @@ def test_asking_twice_goes_on():
     assert draw(streams, "x") != draw(streams, "x")
 
 
+def test_seeded_streams_are_not_secret():
+    """They say so, and cannot be made to say otherwise."""
+    streams = RandomStreams(3)
+    assert streams.secret is False
+    with pytest.raises(AttributeError):
+        streams.secret = True
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1000])
 def test_random_bits_are_as_many_as_asked_for(count):
     """The count need not be a multiple of eight."""

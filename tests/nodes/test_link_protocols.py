@@ -160,9 +160,9 @@ def test_reconciliation_is_planned_for_the_errors_of_the_key(monkeypatch, grain)
     planned = []
     plan = cascade.plan
 
-    def spy(n, qber, seed):
+    def spy(n, qber, seed, **parameters):
         planned.append((n, qber))
-        return plan(n, qber, seed)
+        return plan(n, qber, seed, **parameters)
 
     monkeypatch.setattr(cascade, "plan", spy)
     for case in ("biased bb84", "two decoys", "one decoy"):

@@ -8,7 +8,7 @@ import pytest
 
 from netsim.random_streams import RandomStreams
 from scenarios.loader import load_text
-from scenarios.range import build, fabric_of, protocol_of, topology_of
+from scenarios.range import build, fabric_of, protocol_of, reconciliation_of, topology_of
 from scenarios.schema import Defences, Detector, Link, Scenario, Source
 
 BASE = {
@@ -53,6 +53,8 @@ ACTS = {
     ("bb84", "link.detector.gate=100 ns"),
     ("bb84", "link.detector={gate: 100 ns, jitter: 60 ns}"),
     ("bb84", "link.detector.basis_choice=passive"),
+    ("bb84", "link.reconciliation=ldpc"),
+    ("bb84", "link.reconciliation=cascade-original"),
     ("bb84", "link.security.epsilon_sec=1e-9"),
     ("bb84", "link.security.epsilon_cor=1e-9"),
     ("bb84", "link.source.isolation=80 dB"),
@@ -127,6 +129,26 @@ def test_the_same_scenario_builds_the_same_link(base):
     for change in ([], ["defences.alarm={}"]):
         one, other = (built(load_text(BASE[base], "usual.yaml", change)) for _ in range(2))
         assert one == other
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("classical.latency=0 s", "cascade"),
+        ("classical.latency=100 ms", "ldpc"),
+        ("classical.jitter=500 ms", "ldpc"),
+        ("link.length=20 km", "cascade"),
+        ("link.block_pulses=1000", "ldpc"),
+    ],
+)
+def test_the_code_is_chosen_by_latency(change, code):
+    """Where rounds of Cascade take longer than a block's light, `auto` takes one-way LDPC; a code by name stays."""
+    usual = ["link.length=1 km", "link.block_pulses=1000000", "link.pulse_rate=4 MHz"]
+    assert (
+        reconciliation_of(load_text(BASE["bb84"], "x", [*usual, "link.reconciliation=auto", change])).code
+        == code
+    )
+    assert reconciliation_of(load_text(BASE["bb84"], "x", [*usual, change])).code == "cascade"
 
 
 def test_no_value_is_forgotten():

@@ -32,11 +32,16 @@ expect:
   - qber during 1 s..2 s > 15 %
   - queries.latency_s.p95 < 100 ms
 """
-SECTIONS = ["expectations", "errors", "key", "queries", "eve", "ledger", "conversation", "origin"]
+SECTIONS = ["expectations", "errors", "key", "queries", "eve", "ledger", "time", "conversation", "origin"]
 BLOCK = {
     "block": 0,
     "start_s": 0.0,
     "end_s": 0.4,
+    "light_s": 0.25,
+    "announcement_s": 0.008,
+    "sifting_s": 0.012,
+    "reconciliation_s": 0.125,
+    "delivery_s": 0.005,
     "status": "accepted",
     "reason": "",
     "qber": 0.01,
@@ -50,6 +55,7 @@ BLOCK = {
     "test_bits": 50_455,
     "key_bits": 201_822,
     "disclosed_parities": 16_819,
+    "given_away_bits": 0,
     "disclosed_counts": 0,
     "verification_bits": 40,
     "amplification_bits": 43_071,
@@ -58,6 +64,7 @@ BLOCK = {
     "authentication_replenished_bits": 768,
     "delivered_bits": 141_124,
     "reconciliation_rounds": 289,
+    "reconciliation_efficiency": 1.0434,
     "amplification_term_bits": 40_000.3,
     "statistics_term_bits": 3_000.4,
     "reconciliation_term_bits": 16_819.0,
@@ -168,6 +175,7 @@ class Folder:
                 "verdict": "fail",
                 "simulated_s": 3.0,
                 "wall_s": 1.5,
+                "work_s": {"light": 0.3, "reconciliation": 0.6},
                 "fabric": "direct",
                 "link": {
                     "protocol": "bb84",
@@ -181,6 +189,7 @@ class Folder:
                     "secret_bits": 141_892,
                     "secret_key_rate_bps": 47_297.3,
                     "net_key_rate_bps": 47_169.3,
+                    "reconciliation": "cascade",
                     "reconciliation_efficiency": 1.0434,
                     "reconciliation_rounds": 289.0,
                     "epsilon": 2e-10,
@@ -309,7 +318,7 @@ def folder(tmp_path):
 
 
 def test_the_page_has_its_sections_in_order(folder):
-    """Headline first, then expectations, errors, key, queries, Eve, ledger, conversation, origin."""
+    """Headline first, then expectations, errors, key, queries, Eve, ledger, time, conversation, origin."""
     page = folder.report()
     assert re.findall(r'<section id="(\w+)"', page) == SECTIONS
     assert page.startswith("<!DOCTYPE html>\n<html lang=")
@@ -804,6 +813,52 @@ def test_the_story_of_an_unanswered_query_ends_where_it_stopped(folder, status, 
     text = section(folder.report(), "conversation")
     assert stops in text
     assert "No query was answered; this is the first of those that came furthest" in text
+
+
+def test_time_is_told_step_by_step(folder):
+    """Simulated steps add up to the whole, with their shares; computing is told by step, and what is left over."""
+    folder.blocks.append(BLOCK | {"block": 1, "start_s": 1.0, "end_s": 1.4, "reconciliation_s": 0.375})
+    text = section(folder.report(), "time")
+    for words in (
+        "2 blocks that gave key",
+        "the block's light leaves 250 ms 47.6 %",
+        "until the keys are equal 250 ms 47.6 %",
+        "from the first pulse to the key 525 ms",
+        "reconciliation and verification 600 ms 40 %",
+        "everything else: queries, the referee, setting up 600 ms 40 %",
+        "the whole run 1.5 s",
+    ):
+        assert words in text
+
+
+def test_time_of_blocks_that_were_given_up_is_told_as_far_as_they_came(folder):
+    """Without key the steps that were reached are told, and without a finished block nothing."""
+    folder.blocks = [BLOCK | ABORTED | {"reconciliation_s": "", "delivery_s": ""}]
+    text = section(folder.report(), "time")
+    assert "blocks, as far as they came" in text
+    assert "until the keys are equal" not in text
+    folder.blocks = [BLOCK | ABORTED | {"status": "unfinished"}]
+    assert "No block was finished." in section(folder.report(), "time")
+
+
+def test_frames_given_away_are_told_and_charged(folder):
+    """What no code could mend stands in the conversation and among what reconciliation disclosed."""
+    folder.blocks[0] |= {"given_away_bits": 640, "disclosed_parities": 16_819 - 640}
+    page = folder.report()
+    assert "their bits, in the open" in section(page, "conversation")
+    assert "640 bits of frames that no code could mend were given away" in section(page, "ledger")
+    assert "do not add up" not in page
+
+
+@pytest.mark.parametrize(("rounds", "more"), [(0, False), (2, True)])
+def test_the_story_of_one_way_reconciliation(folder, rounds, more):
+    """With LDPC Alice's syndromes come unasked, and more of them where Bob asked."""
+    folder.summary["link"]["reconciliation"] = "ldpc"
+    folder.blocks[0]["reconciliation_rounds"] = rounds
+    text = section(folder.report(), "conversation")
+    assert "syndromes of her frames" in text
+    assert ("frames he could not decode" in text) == more
+    assert "parity questions" not in text
 
 
 def test_the_story_is_told_of_a_block_that_eve_touched(folder):

@@ -47,9 +47,12 @@ expect:
 HEADERS = {
     "summary.csv": ["path", "value"],
     "blocks.csv": [
-        *("block", "start_s", "end_s", "status", "reason", "qber", "qber_Z", "qber_X"),
+        *("block", "start_s", "end_s"),
+        *("light_s", "announcement_s", "sifting_s", "reconciliation_s", "delivery_s"),
+        *("status", "reason", "qber", "qber_Z", "qber_X"),
         *("chsh_s", "chsh_standard_error", "pulses", "detections", "sifted_bits", "test_bits", "key_bits"),
-        *("disclosed_parities", "disclosed_counts", "verification_bits", "amplification_bits", "secret_bits"),
+        *("disclosed_parities", "given_away_bits", "disclosed_counts", "verification_bits"),
+        *("amplification_bits", "secret_bits"),
         *("authentication_spent_bits", "authentication_replenished_bits", "delivered_bits"),
         *("reconciliation_rounds", "corrected_bits", "reconciliation_efficiency", "phase_error_bound"),
         *("amplification_term_bits", "statistics_term_bits", "reconciliation_term_bits"),
