@@ -27,6 +27,7 @@ docs: .venv/docs
 bench: .venv/run
 	$(BIN)/python benchmarks/range.py
 	$(BIN)/python benchmarks/photonics.py
+	$(BIN)/python benchmarks/postprocessing.py
 	$(BIN)/python benchmarks/rate.py
 
 clean:

@@ -2,31 +2,25 @@
 
     python benchmarks/range.py [--repeats N] [--out DIR]
 
-Prints a table of medians; with --out it also writes the table (benchmark.txt) and a manifest of what was measured where
-(manifest.json). Other work on the machine slows every row: the load before and after is part of the table.
+Prints a table of medians; with --out it also writes the table (range.txt) and a manifest of what was measured where
+(range.json). Other work on the machine slows every row: the load before and after is part of the table.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import dataclasses
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from table import Row, measured, parser, ratio, report, seconds
 
 from netsim.fabric.base import Fabric, Frame
 from netsim.fabric.direct import DirectFabric
@@ -58,37 +52,6 @@ from scenarios.cli import main
 sys.argv = ["evelab", "run", "baseline-bb84"]
 main()
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        what: was measured.
-        unit: of the values.
-        values: one for each repeat.
-        goal: the bound that is to be met, None if there is none.
-        at_least: whether the goal is a lower bound.
-    """
-
-    what: str
-    unit: str
-    values: tuple[float, ...]
-    goal: float | None = None
-    at_least: bool = False
-
-    @property
-    def median(self) -> float:
-        """The middle value."""
-        return statistics.median(self.values)
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the median meets the goal."""
-        if self.goal is None:
-            return None
-        return self.median >= self.goal if self.at_least else self.median <= self.goal
 
 
 class Eve:
@@ -125,13 +88,6 @@ def exchange(
     train, _ = emitter.prepare(protocol.states, protocol.alice_choice, count, 0, 0.0, lambda _: rng)
     fabric.carry_photons("alice", "bob", train)
     receiver.detect(train, protocol.bob_choice, rng)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """How long something takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def pulse_rate(kind: type[Fabric]) -> float:
@@ -207,23 +163,19 @@ def first_event_s() -> float:
 
 def rows(repeats: int) -> list[Row]:
     """Measure everything; repeats of what is compared take turns."""
-
-    def measured(*works: Callable[[], float]) -> list[tuple[float, ...]]:
-        rounds = [[work() for work in works] for _ in range(repeats)]
-        return [tuple(values) for values in zip(*rounds, strict=True)]
-
-    def ratio(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(a / b for a, b in zip(one, other, strict=True))
-
-    pulses, direct = measured(lambda: pulse_rate(QuNetSimFabric), lambda: pulse_rate(DirectFabric))
+    pulses, direct = measured(repeats, lambda: pulse_rate(QuNetSimFabric), lambda: pulse_rate(DirectFabric))
     ours, plain, ours_eve, plain_eve = measured(
+        repeats,
         lambda: qubit_rate(eve=False),
         lambda: plain_qubit_rate(eve=False),
         lambda: qubit_rate(eve=True),
         lambda: plain_qubit_rate(eve=True),
     )
-    frames, direct_frames = measured(lambda: frame_us(QuNetSimFabric), lambda: frame_us(DirectFabric))
+    frames, direct_frames = measured(
+        repeats, lambda: frame_us(QuNetSimFabric), lambda: frame_us(DirectFabric)
+    )
     usage, first, baseline, showcase = measured(
+        repeats,
         lambda: wall_s("--help"),
         first_event_s,
         lambda: wall_s("run", "baseline-bb84"),
@@ -248,78 +200,10 @@ def rows(repeats: int) -> list[Row]:
     ]
 
 
-def machine() -> dict[str, Any]:
-    """What this was measured on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [
-        line.split(":", 1)[1].strip()
-        for line in (cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else [])
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.processor() or "unknown",
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{
-            name: importlib.metadata.version(name)
-            for name in ("evelab", "numpy", "qunetsim", "eqsn", "simpy")
-        },
-    }
-
-
-def number(value: float) -> str:
-    """Three significant digits, thousands apart."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def table(results: list[Row], header: list[str]) -> str:
-    """The results as plain text."""
-    width = max(len(row.what) for row in results)
-    lines = [*header, "", f"{'':{width}}  {'median':>12}  {'least':>12}  {'most':>12}  unit  goal"]
-    for row in results:
-        cells = "  ".join(f"{number(v):>12}" for v in (row.median, min(row.values), max(row.values)))
-        goal = ""
-        if row.goal is not None:
-            goal = f"{'≥' if row.at_least else '≤'} {number(row.goal)} {'met' if row.met else 'MISSED'}"
-        lines.append(f"{row.what:{width}}  {cells}  {row.unit:4}  {goal}".rstrip())
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     """Measure, print, and write if asked to."""
-    parser = argparse.ArgumentParser(description="How fast the range is, beside plain QuNetSim.")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement (default 3)")
-    parser.add_argument("--out", type=Path, help="folder for benchmark.txt and manifest.json")
-    arguments = parser.parse_args()
-    here, before = machine(), os.getloadavg()[0]
-    results = rows(max(1, arguments.repeats))
-    after = os.getloadavg()[0]
-    versions = ", ".join(f"{name} {here[name]}" for name in ("python", "numpy", "qunetsim", "eqsn"))
-    text = table(
-        results,
-        [
-            f"{here['cpu']}, {here['cores']} cores; {here['system']}",
-            versions,
-            f"load average {before:.1f} before, {after:.1f} after; medians of {len(results[0].values)}",
-        ],
-    )
-    print(text, end="")
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "benchmark.txt").write_text(text, encoding="utf-8")
-        manifest = {
-            "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "machine": here,
-            "load_average": {"before": before, "after": after},
-            "rows": [
-                dataclasses.asdict(row) | {"what": row.what.strip(), "median": row.median, "met": row.met}
-                for row in results
-            ],
-        }
-        (arguments.out / "manifest.json").write_text(
-            json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+    arguments = parser("How fast the range is, beside plain QuNetSim.", "range").parse_args()
+    report("range", ("numpy", "qunetsim", "eqsn", "simpy"), arguments, lambda repeats: (rows(repeats), []))
 
 
 if __name__ == "__main__":

@@ -282,7 +282,8 @@ def _benchmark(name: str) -> str:
             sign, met = "≥" if row["at_least"] else "≤", "met" if row["met"] else "**missed**"
             goal = f"{sign} {_figure(row['goal'])}, {met}"
         values = [_figure(value) for value in (row["median"], min(row["values"]), max(row["values"]))]
-        rows.append((_escaped(row["what"]), *values, row["unit"], goal))
+        what = ("– " if row.get("detail") else "") + _escaped(row["what"])
+        rows.append((what, *values, row["unit"], goal))
     machine, load = measured["machine"], measured["load_average"]
     told = (
         f"Measured {measured['measured'][:10]} on {machine['cpu']}, {machine['cores']} cores, load {load['before']:.1f} to {load['after']:.1f}; "
