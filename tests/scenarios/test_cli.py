@@ -236,9 +236,9 @@ def test_full_disk(here, monkeypatch, command):
 @pytest.mark.parametrize("fabric", ["direct", "qunetsim"])
 def test_interrupt_in_the_middle(here, fabric):
     """Ctrl-C in the middle ends in status 130 and a clear line; nothing is left, whatever the file is called."""
-    (here / "odd {name} [red].yaml").write_text(TINY.replace("60 ms", "2 s", 1))
+    (here / "odd {name} [red].yaml").write_text(TINY.replace("60 ms", "60 s", 1))
     terminal = Terminal("run", "odd {name} [red].yaml", "--fabric", fabric, "--out", "new")
-    terminal.read_until(b" s of 2 s")
+    terminal.read_until(b" s of 60 s")
     terminal.interrupt()
     assert terminal.finish() == 130
     assert b"odd {name} [red].yaml" in terminal.shown
