@@ -186,7 +186,10 @@ def _unpack_slots(data: memoryview) -> tuple[NDArray[np.int64], memoryview]:
     payload, rest = _take(data[17:], length)
     raw = np.frombuffer(payload, dtype=np.uint8)
     if form == 0:
-        slots = np.flatnonzero(np.unpackbits(raw))
+        clicked = np.unpackbits(raw).view(np.bool_)
+        if np.count_nonzero(clicked) != count:  # before eight bytes are made of each bit
+            raise MalformedMessage("slots are not written in their one way")
+        slots = np.flatnonzero(clicked)
         canonical = (length == 0 or raw[-1] > 0) and length <= _gaps_size(slots)
     elif form == 1:
         slots, canonical = _read_gaps(raw, count)

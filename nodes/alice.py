@@ -202,13 +202,13 @@ class Alice(Party):
         ledger, work = result.ledger, self.post.observer.work
         with work("reconciliation"):
             opening = reference.opening()
+            self.account_reconciliation(ledger, reference)
         if opening is not None:
             session.send(opening)
         while True:
             message = yield from session.receive(*reference.asked, Verification)
             with work("reconciliation"):
                 if isinstance(message, Verification):
-                    self.account_reconciliation(ledger, reference)
                     self.account_verification(ledger, message.corrected, 8 * len(message.tag))
                     if self._verified(result.sifted_key, message):
                         return message
@@ -219,7 +219,11 @@ class Alice(Party):
                 else:
                     result.rounds += 1
                     answer = self._answer(reference, message)
+                    self.account_reconciliation(ledger, reference)
             session.send(answer)
+            # Whoever has heard as many bits as the key has, asks on in vain: nothing would be left of it.
+            if ledger.disclosed_parities + ledger.given_away_bits >= ledger.key_bits:
+                raise AbortBlock("too_short")
 
     def store(self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult) -> None:
         """Put each part of the key where it was announced to go; her site issues the forward part."""

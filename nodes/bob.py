@@ -163,6 +163,7 @@ class Bob(Party):
             opening = yield from session.receive(correction.opens)
             with work("reconciliation"):
                 self._correct(correction, opening)
+                self.account_reconciliation(ledger, correction)
         while True:
             while (question := correction.question()) is not None:
                 result.rounds += 1
@@ -170,8 +171,8 @@ class Bob(Party):
                 answer = yield from session.receive(*correction.answers)
                 with work("reconciliation"):
                     self._correct(correction, answer)
+                    self.account_reconciliation(ledger, correction)
             with work("reconciliation"):
-                self.account_reconciliation(ledger, correction)
                 hashed = self._hash(ledger, correction.bits, found())
             session.send(hashed)
             message = yield from session.receive(Amplification, FrameTags)
@@ -188,15 +189,6 @@ class Bob(Party):
         tag_bits = self.tag_bits(len(key))
         self.account_verification(ledger, found, tag_bits)
         return Verification(hash_key, verification.tag(key, hash_key, tag_bits), found)
-
-    def _verify(
-        self, session: Session, ledger: Ledger, key: NDArray[np.uint8], found: NDArray[np.int64]
-    ) -> None:
-        """Send a hash of the key, and what was found in it."""
-        hash_key = self.post.random("verification").bytes(verification.KEY_BYTES)
-        tag_bits = self.tag_bits(len(key))
-        session.send(Verification(hash_key, verification.tag(key, hash_key, tag_bits), found))
-        self.account_verification(ledger, found, tag_bits)
 
     def _store(
         self, final: NDArray[np.uint8], announcement: Amplification, result: BlockResult

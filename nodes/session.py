@@ -404,12 +404,13 @@ class Session:
                 message = decode(body)
             except MalformedMessage:
                 raise AbortBlock("malformed_message") from None
-            if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted | Abort):
+            if isinstance(message, Abort):
+                # Whoever forges an abort could as well have cut the line: it costs the block, and no more.
+                reason = message.reason if message.reason in ABORT_REASONS else "malformed_message"
+                raise AbortBlock(reason, told=True)
+            # Before it is heard: once a tag has been held against the transcript, nothing more may enter it.
+            if not isinstance(message, kinds):
+                raise AbortBlock("malformed_message")
+            if self.tags is not None and not isinstance(message, TranscriptTagged | Accepted):
                 self.tags.heard(body)
-        if isinstance(message, Abort):
-            # Whoever forges an abort could as well have cut the line: it costs the block, and no more.
-            reason = message.reason if message.reason in ABORT_REASONS else "malformed_message"
-            raise AbortBlock(reason, told=True)
-        if not isinstance(message, kinds):
-            raise AbortBlock("malformed_message")
         return message

@@ -21,6 +21,7 @@ LINES = (
     ("disclosed_counts", "−", "counts of errors told"),
     ("verification_bits", "−", "hashes that verify"),
     ("amplification_bits", "−", "privacy amplification"),
+    ("lost_bits", "−", "lost with blocks that gave no key"),
     ("secret_bits", "", "secret key"),
     ("authentication_replenished_bits", "−", "kept to authenticate with"),
     ("delivered_bits", "", "delivered to the key stores"),
@@ -37,6 +38,7 @@ class Account:
         scenario: its name.
         block: the block's number; None for all that gave key.
         blocks: how many they are.
+        fate: what became of the one block: "accepted", "unfinished", or "aborted" and why; "" for several.
         bits: entry of `LINES` → bits in all.
         simulated_s: step → mean duration; None where no block came so far.
         rounds: questions in reconciliation, mean.
@@ -49,6 +51,7 @@ class Account:
     scenario: str
     block: int | None
     blocks: int
+    fate: str
     bits: dict[str, int]
     simulated_s: dict[str, float | None]
     rounds: float
@@ -82,6 +85,7 @@ def account(folder: Path, block: int | None = None) -> Account:
         scenario=run.summary.scenario,
         block=block,
         blocks=len(blocks),
+        fate="" if block is None else ": ".join(filter(None, (blocks[0].status, blocks[0].reason))),
         bits={name: sum(_bits(row, name) for row in blocks) for name, _, _ in LINES},
         simulated_s={step: mean_s(blocks, step) for step, _ in TIMES},
         rounds=sum(row.reconciliation_rounds for row in blocks) / max(1, len(blocks)),
@@ -95,6 +99,10 @@ def account(folder: Path, block: int | None = None) -> Account:
 def _bits(block: Block, name: str) -> int:
     if name == "unsifted_bits":
         return block.detections - block.sifted_bits
+    if name == "lost_bits":  # what is left of the raw key and became none
+        told = block.disclosed_parities + block.given_away_bits + block.disclosed_counts
+        taken = told + block.verification_bits + block.amplification_bits + block.secret_bits
+        return max(0, block.key_bits - taken)
     bits: int = getattr(block, name)
     return bits
 

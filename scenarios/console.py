@@ -169,7 +169,7 @@ def print_account(account: Account) -> None:
     from scenarios.account import LINES  # noqa: PLC0415  other commands do without what reads a run's folder
     from scenarios.report.time import TIMES  # noqa: PLC0415  likewise
 
-    which = f"block {account.block}"
+    which = f"block {account.block}, {account.fate}"
     if account.block is None:
         which = (
             "no block gave key" if not account.blocks else f"{_count(account.blocks, 'block')} that gave key"
@@ -180,10 +180,14 @@ def print_account(account: Account) -> None:
     raw, blocks = account.bits["key_bits"], max(1, account.blocks)
     for name, sign, words in LINES:
         bits = account.bits[name]
+        if name == "lost_bits" and not bits:
+            continue
         share = f"{100 * bits / raw:.2f} %" if raw else "–"
         cells = (f"{bits:,}", f"{bits / blocks:,.0f}", share)
         ledger.add_row(
-            words, *(f"{sign if bits else ''}{cell}" for cell in cells), style="" if sign else "bold"
+            words,
+            *(f"{sign if bits and cell != '–' else ''}{cell}" for cell in cells),
+            style="" if sign else "bold",
         )
     simulated = _table("time of a block, simulated", "mean")
     computed = _table("computing, both parties, whole run", "wall clock")

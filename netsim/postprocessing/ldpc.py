@@ -9,7 +9,7 @@ Two state machines that meet only through arrays of bits: `Encoder` (Alice, whos
     while len(bob.wanted):
         bob.receive(alice.more(bob.wanted))
 
-Nearly always, one message is all. A decoder can find errors that explain every parity and are not those that
+With the right error rate, one message is nearly always all; with one that is too low, a few more follow. A decoder can find errors that explain every parity and are not those that
 happened; the equality of the keys is for `verification` to check.
 
 The scheme

@@ -105,7 +105,7 @@ class Reference(ABC):
         """The answer to one of `asked`.
 
         Raises:
-            MalformedMessage: it asks for what there is not; nothing is disclosed then.
+            MalformedMessage: it asks for what there is not, or for nothing; nothing is disclosed then.
         """
         return self._give(message) if isinstance(message, FramesWanted) else self._answer(message)
 
@@ -121,17 +121,17 @@ class Reference(ABC):
         return FrameTags(key, tags.tobytes())
 
     def _give(self, message: FramesWanted) -> FrameBits:
-        frames = message.frames.tolist()
-        if (
-            not frames
-            or sorted(set(frames)) != frames
-            or frames[-1] >= self._frames.frames
-            or not self._given.isdisjoint(frames)
-        ):
+        wanted = message.frames
+        sound = (
+            0 < len(wanted) <= self._frames.frames
+            and bool((np.diff(wanted) > 0).all())
+            and 0 <= int(wanted[0]) <= int(wanted[-1]) < self._frames.frames
+        )
+        if not sound or not self._given.isdisjoint(wanted.tolist()):
             raise MalformedMessage(
-                f"frames to be given away are some of {self._frames.frames}, ascending, each once; got {frames!r:.60}"
+                f"frames to be given away are some of {self._frames.frames}, ascending, each once; got {len(wanted)}"
             )
-        self._given.update(frames)
+        self._given.update(wanted.tolist())
         bits = self._bits[_positions(self._frames, message.frames)]
         self.given_away_bits += len(bits)
         return FrameBits(bits)
@@ -262,6 +262,8 @@ class CascadeReference(Reference):
 
     def _answer(self, message: Message) -> Message:
         asked = cast("ParityQuestions", message)
+        if not len(asked.starts):
+            raise MalformedMessage("a message of questions asks at least one")
         return Parities(self._responder.answer(cascade.Questions(asked.passes, asked.starts, asked.stops)))
 
 
@@ -314,7 +316,10 @@ class LDPCReference(Reference):
         return Syndromes(self._encoder.first())
 
     def _answer(self, message: Message) -> Message:
-        return Syndromes(self._encoder.more(cast("SyndromesWanted", message).frames))
+        frames = cast("SyndromesWanted", message).frames
+        if not len(frames):
+            raise MalformedMessage("whoever wants more syndromes names a frame")
+        return Syndromes(self._encoder.more(frames))
 
 
 class LDPCCorrection(Correction):

@@ -34,19 +34,20 @@ def section(run: Run) -> Markup:
 
 def _simulated(run: Run) -> Markup:
     blocks = run.accepted or run.done
-    if not blocks:
-        return tag("p", "No block was finished.")
     means = [(name, mean_s(blocks, step)) for step, name in TIMES]
     known = [(name, seconds) for name, seconds in means if seconds is not None]
+    if not known:
+        return tag("p", "No block was finished.")
     whole = sum(seconds for _, seconds in known)
     rows = [(name, words.time(seconds), words.share(seconds, whole)) for name, seconds in known]
-    rows.append(("from the first pulse to the key", words.time(whole), ""))
+    if run.accepted:
+        rows.append(("from the first pulse to the key", words.time(whole), ""))
     which = (
         f"{words.plural(len(blocks), 'block')} that gave key"
         if run.accepted
         else "blocks, as far as they came"
     )
-    kinds = [*[""] * len(known), "sum"]
+    kinds = [*[""] * len(known), *(["sum"] if run.accepted else [])]
     says = tag("p", "Light and messages take simulated time, computing takes none.", class_="muted")
     return joined((table([which, "simulated, mean", "share"], rows, ["", "number", "number"], kinds), says))
 

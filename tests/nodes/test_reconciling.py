@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from netsim import messages
+from netsim.errors import MalformedMessage
+from netsim.messages import decode
 from netsim.postprocessing import cascade_plan, ldpc
-from netsim.postprocessing.reconciliation import CascadeCorrection, LDPCCorrection
+from netsim.postprocessing.reconciliation import CascadeCorrection, LDPCCorrection, Reconciliation
 from netsim.protocols.protocol import AbortThresholds
 from tests.nodes.harness import Link, account, replacing
 
@@ -162,6 +168,95 @@ def test_garbage_instead_of_syndromes_ends_the_block(kind):
     if link.wire.about(0, kind):
         assert link.reasons == [("malformed_message", "malformed_message")]
     link.assert_settled()
+
+
+OTHERS = (
+    messages.Sample(np.array([0, 1], np.uint8)),
+    messages.Parities(np.array([1], np.uint8)),
+    messages.FrameBits(np.array([1], np.uint8)),
+    messages.FrameTags(bytes(80), bytes(4)),
+    messages.Verification(bytes(80), bytes(8), np.empty(0, np.int64)),
+    messages.ParityQuestions(np.zeros(1, np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64)),
+    messages.BlockStart(1, 0),
+)
+
+
+@pytest.mark.parametrize(
+    "kind", ["amplification", "tag", "accepted", "verification", "parities", "questions"]
+)
+@pytest.mark.parametrize("other", OTHERS, ids=lambda message: message.kind)
+def test_another_kind_of_message_in_its_place_ends_the_block(kind, other):
+    """Whatever Eve puts in the place of a message, also behind the tags, the block ends and nothing else does."""
+    link = Link(pulses=3000, misalignment=0.02)
+
+    def meddle(frame, envelope):
+        if decode(envelope.body).kind == kind and kind != other.kind:
+            frame.data = dataclasses.replace(envelope, body=other.encode()).encode()
+
+    link.wire.meddle = meddle
+    link.run(3)
+    link.assert_settled()
+    link.assert_no_unequal_keys()
+
+
+@pytest.mark.parametrize("code", ["cascade", "ldpc"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_nobody_can_ask_for_ever(code, empty):
+    """Questions for nothing are refused, and as many bits as the key has end the block: Alice is not kept busy for ever."""
+    link = Link(pulses=6000, code=code, timeout_s=0.05)
+    if code == "cascade":
+        none = np.empty(0, np.int64) if empty else np.zeros(1, np.int64)
+        question = messages.ParityQuestions(none.astype(np.uint8), none, none + 1)
+    else:
+        question = messages.SyndromesWanted(np.empty(0, np.int64) if empty else np.zeros(1, np.int64))
+
+    def ask():
+        yield link.env.timeout(0.007)
+        for number in range(100, 40_000):
+            if 0 not in link.alice.sessions:
+                return
+            link.alice.on_envelope(messages.Envelope("bob", "alice", 0, number, question.encode()))
+            yield link.env.timeout(0.001)
+
+    # Nothing of Bob's after the sample arrives.
+    link.wire.meddle = lambda frame, envelope: (
+        setattr(frame, "fate", "dropped")
+        if decode(envelope.body).kind in ("questions", "verification")
+        else None
+    )
+    link.env.process(ask())
+    link.run(1, settle_s=60.0)
+    link.assert_settled()
+    reason = link.alice.results[0].reason
+    assert reason == ("too_short" if code == "cascade" and not empty else "malformed_message")
+
+
+@pytest.mark.parametrize("code", ["cascade", "ldpc"])
+def test_what_was_disclosed_before_a_block_ended_stands_in_its_ledger(code):
+    """A block that times out in verification has given no key, and its ledgers say what crossed the wire all the same."""
+    link = Link(pulses=24_000, misalignment=0.02, code=code)
+    link.wire.meddle = lambda frame, envelope: (
+        setattr(frame, "fate", "dropped") if decode(envelope.body).kind == "verification" else None
+    )
+    link.run(1)
+    crossed = sum(len(message.parities) for message in link.wire.about(0, "parities"))
+    crossed += sum(len(message.bits) for message in link.wire.about(0, "syndromes"))
+    assert link.reasons == [("timeout", "timeout")]
+    for party in (link.alice, link.bob):
+        assert party.results[0].ledger.disclosed_parities == crossed > 0
+
+
+def test_an_absurd_list_of_frames_is_refused_at_once():
+    """A list of more frames than there are costs nothing to refuse."""
+    reference = Reconciliation("cascade").reference(np.zeros(2000, np.uint8), 0.01, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedMessage, match="got 2000000"):
+            reference.answer(messages.FramesWanted(np.arange(2_000_000)))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 17_000_000  # its own 16 MB
 
 
 def test_a_reserve_of_authentication_key_is_left():

@@ -65,7 +65,18 @@ def test_one_block_is_accounted_for_whatever_became_of_it(run):
     assert (found.block, found.blocks) == (0, 1)
     assert found.bits["sifted_bits"] > 0
     assert found.bits["secret_bits"] == 0
+    assert found.fate == "aborted: qber"
     assert found.simulated_s["delivery"] is None
+    left = found.bits["key_bits"]
+    for name in (
+        "disclosed_parities",
+        "given_away_bits",
+        "disclosed_counts",
+        "verification_bits",
+        "lost_bits",
+    ):
+        left -= found.bits[name]
+    assert left == 0
 
 
 def test_a_block_that_is_not_there_is_refused(run):
@@ -83,7 +94,10 @@ def test_the_command_prints_tables_or_one_object(run):
 
     text = printed()
     assert max(map(len, text.splitlines())) <= 80
-    for _, _, words in LINES:
-        assert words in text
+    for name, _, words in LINES:
+        assert (words in text) == (name != "lost_bits")
     assert "time of a block, simulated" in text
+    aborted = printed("--block", "0")
+    assert "block 0, aborted: qber" in aborted
+    assert "lost with blocks that gave no key" in aborted
     assert json.loads(printed("--block", "1", "--json"))["block"] == 1
