@@ -66,6 +66,11 @@ def spoken(*args: str, **environment: str) -> subprocess.CompletedProcess[bytes]
     )
 
 
+def _heed_interrupts() -> None:
+    """Tests that run in the background of a shell have been told to ignore Ctrl-C, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command in a process of its own, on a terminal of 80 columns."""
 
@@ -73,7 +78,13 @@ class Terminal:
         self._master, slave = pty.openpty()
         env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **environment}
         self._process = subprocess.Popen(  # noqa: S603  our own command
-            [*COMMAND, *args], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
+            [*COMMAND, *args],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=env,
+            start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509  it takes no lock
         )
         os.close(slave)
         self.shown = b""
