@@ -28,6 +28,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/range.py
 	$(BIN)/python benchmarks/photonics.py
 	$(BIN)/python benchmarks/postprocessing.py
+	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/rate.py
 
 clean:
