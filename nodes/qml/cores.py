@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,13 +29,12 @@ def on_all_cores(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> li
         return [
             work(piece) for piece in pieces
         ]  # a piece that waited for others of the same pool could wait for ever
-    with _blas().limit(limits=1, user_api="blas"):
-        return list(_pool().map(work, pieces))
-
-
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=_NAME)
+    # Threads for this call alone: they take a tenth of a millisecond, and a fork never inherits a pool without them.
+    with (
+        _blas().limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(multiprocessing.cpu_count(), thread_name_prefix=_NAME) as pool,
+    ):
+        return list(pool.map(work, pieces))
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +42,3 @@ def _blas() -> Any:
     import threadpoolctl  # type: ignore[import-untyped]  # noqa: PLC0415  no types; a single query needs no threads
 
     return threadpoolctl.ThreadpoolController()
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has none of the threads and would wait for them
-    os.register_at_fork(after_in_child=_pool.cache_clear)

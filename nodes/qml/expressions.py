@@ -97,7 +97,8 @@ class Expressions:
                 left = self._operand(step.lhs)
                 steps.append((name, left, None if unary else self._operand(step.rhs)))
             recipe = tuple(steps)
-            trial = np.random.default_rng(0).uniform(0.1, 0.9, (1, len(self._columns)))
+            # Any values between 0.1 and 0.9 that are unlike each other: here multiples of the golden ratio.
+            trial = 0.1 + 0.8 * np.modf(np.arange(1.0, 1.0 + len(self._columns)) * 0.6180339887)[0][None, :]
             ours = complex(_evaluated([recipe], trial)[0, 0])
             theirs = complex(self._row_by_row(expression, trial)[0])
         except (AttributeError, TypeError, KeyError, IndexError):

@@ -160,7 +160,10 @@ def test_an_unknown_parameter_is_refused():
 
 # Checks of scikit-learn that do not run. The tag poor_score switches off one assertion of check_classifiers_train, 83 %
 # on blobs that are not scaled to an interval, where the phases of the feature map wrap round.
-NOT_RUN = {"check_array_api_input": "needs SCIPY_ARRAY_API, as for every estimator on NumPy arrays only"}
+NOT_RUN = {
+    "check_array_api_input": "needs SCIPY_ARRAY_API, as for every estimator on NumPy arrays only",
+    "check_classifier_data_not_an_array": "needs pandas, which EveLab does not",
+}
 
 
 @pytest.mark.filterwarnings(
