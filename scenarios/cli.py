@@ -10,10 +10,12 @@ import contextlib
 import io
 import json
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -43,7 +45,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no ε is no reason to fail
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     app()
+
+
+_interrupts: list[int] = []
+"""Signals of Ctrl-C that came: a library that is interrupted may raise an error of its own instead."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    signal.default_int_handler(number, frame)
 
 
 @contextlib.contextmanager
@@ -68,6 +81,9 @@ def _speaking_plainly(doing: str) -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception:  # noqa: BLE001  the last line of defence: whatever it is, the user gets the trace and status 1
+        if _interrupts:
+            _say(f"interrupted while {doing}: nothing of it was kept; what had finished before is whole")
+            raise typer.Exit(INTERRUPTED) from None
         traceback.print_exc()
         _say(
             f"a fault of EveLab's own while {doing}: please report the lines above with the scenario and the seed"
