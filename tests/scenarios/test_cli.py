@@ -474,3 +474,19 @@ def test_small_commands_import_little(doing, spared):
     code = f"import sys, atexit\natexit.register(lambda: {told})\n{doing}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)  # noqa: S603  our own code
     assert (result.returncode, result.stderr) == (0, b"[]\n")
+
+
+@pytest.mark.usefixtures("here")
+def test_an_error_that_an_interrupt_became_is_an_interruption(monkeypatch):
+    """Where a library turns Ctrl-C into an error of its own, the status is still 130 and there is no trace."""
+
+    def broken(*_):
+        raise RuntimeError("half an import")
+
+    monkeypatch.setattr("scenarios.loader.load", broken)
+    assert evelab("check", "tiny.yaml").exit_code == 1
+    monkeypatch.setattr("scenarios.cli._interrupts", [2])
+    result = evelab("check", "tiny.yaml")
+    assert result.exit_code == 130
+    assert "interrupted while checking" in result.stderr
+    assert "Traceback" not in result.stderr
