@@ -18,6 +18,7 @@ from nodes.kme import KeyManager, key_named
 from nodes.observer import Observer
 from nodes.qml import fixed_point
 from nodes.queries import QueryFormat, QueryRecord
+from nodes.questions import Questions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,13 @@ class Client:
         keys: the KME of its site.
         workload: when it asks.
         layout: sizes of query and answer.
-        questions: float64[m, d], what it may ask, and
-        truths: int64[m], the right answers.
+        questions: what it asks, and the right answers.
         rng: arrivals and choice of question.
         observer: told of what the client rejects.
+        settled: told of each query when it is over, whatever became of it.
+
+    Attributes:
+        isolated: asks nothing while this is set.
     """
 
     def __init__(
@@ -67,10 +71,10 @@ class Client:
         keys: KeyManager,
         workload: Workload,
         layout: QueryFormat,
-        questions: NDArray[np.float64],
-        truths: NDArray[np.int64],
+        questions: Questions,
         rng: np.random.Generator,
         observer: Observer,
+        settled: Callable[[QueryRecord], None] | None = None,
     ) -> None:
         self._env = env
         self.number = number
@@ -80,8 +84,9 @@ class Client:
         self._workload = workload
         self._layout = layout
         self._questions = questions
-        self._truths = truths
         self._rng = rng
+        self._settled = settled
+        self.isolated = False
         self._observer = observer
         self._pending: dict[int, tuple[QueryRecord, simpy.Event]] = {}
         self.queries: list[QueryRecord] = []
@@ -96,15 +101,22 @@ class Client:
             )
             if self._env.now >= self._workload.until_s:
                 return
-            which = int(self._rng.integers(len(self._questions)))
-            plaintext = fixed_point.encode(self._questions[which])
-            query = QueryRecord(
-                self.number, len(self.queries), self._env.now, plaintext, int(self._truths[which])
-            )
-            self.queries.append(query)
-            self._env.process(self._ask(query))
+            if not self.isolated:
+                self.ask(*self._questions.draw(self._env.now, self._rng))
+
+    def ask(self, features: NDArray[np.float64], truth: int) -> tuple[QueryRecord, simpy.Event]:
+        """Ask one question, now: its record, and an event for when it is over."""
+        plaintext = fixed_point.encode(features)
+        query = QueryRecord(self.number, len(self.queries), self._env.now, plaintext, truth)
+        self.queries.append(query)
+        return query, self._env.process(self._ask(query))
 
     def _ask(self, query: QueryRecord) -> Generator[simpy.Event, Any, None]:
+        yield from self._asked(query)
+        if self._settled is not None:
+            self._settled(query)
+
+    def _asked(self, query: QueryRecord) -> Generator[simpy.Event, Any, None]:
         try:
             (key,) = yield from self._keys.enc_keys(
                 size=self._layout.query_key_bits, patience_s=self._workload.patience_s
@@ -154,5 +166,5 @@ class Client:
                 done.succeed()
             return
         if query.status == "pending" and not done.triggered:
-            query.status, query.answer, query.answered_s = "answered", plaintext[0], self._env.now
+            query.say(self._layout.unpack(plaintext), self._layout.answers, self._env.now)
             done.succeed()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from typing import Literal
 
 from netsim.keys.one_time_pad import key_bits
 
-ANSWER_BYTES = 1
-"""An answer is the class, one byte."""
+AnswerForm = Literal["label", "score"]
+"""What the server tells: the class in one byte, or the decision value as a 64-bit float."""
+
+_ANSWER_BYTES: dict[AnswerForm, int] = {"label": 1, "score": 8}
 
 QueryStatus = Literal["pending", "answered", "rejected", "lost", "gave up"]
 
@@ -20,15 +23,30 @@ class QueryFormat:
     Attributes:
         features: how many, two bytes each.
         mac: whether messages carry a one-time MAC.
+        answers: what an answer says.
     """
 
     features: int
     mac: bool
+    answers: AnswerForm = "label"
 
     @property
     def query_bytes(self) -> int:
         """Plaintext of a query."""
         return 2 * self.features
+
+    @property
+    def answer_bytes(self) -> int:
+        """Plaintext of an answer; the same whatever it says."""
+        return _ANSWER_BYTES[self.answers]
+
+    def pack(self, answer: float) -> bytes:
+        """An answer's plaintext: the class, 0 or 1, or the decision value."""
+        return bytes([int(answer)]) if self.answers == "label" else struct.pack(">d", answer)
+
+    def unpack(self, plaintext: bytes) -> float:
+        """What `pack` wrote."""
+        return float(plaintext[0] if self.answers == "label" else struct.unpack(">d", plaintext)[0])
 
     @property
     def query_key_bits(self) -> int:
@@ -38,7 +56,7 @@ class QueryFormat:
     @property
     def answer_key_bits(self) -> int:
         """Key that sealing an answer takes."""
-        return key_bits(ANSWER_BYTES, self.mac)
+        return key_bits(self.answer_bytes, self.mac)
 
     @property
     def forward_share(self) -> float:
@@ -61,6 +79,7 @@ class QueryRecord:
         status: what became of it.
         reason: why, where it was rejected.
         answer: the class that came back.
+        score: the decision value that came back, where the server tells it.
     """
 
     client: int
@@ -73,6 +92,15 @@ class QueryRecord:
     status: QueryStatus = "pending"
     reason: str = ""
     answer: int | None = None
+    score: float | None = None
+
+    def say(self, answer: float, form: AnswerForm, now_s: float) -> None:
+        """The answer has been opened, now."""
+        self.status, self.answered_s = "answered", now_s
+        if form == "score":
+            self.answer, self.score = int(answer > 0.0), answer
+        else:
+            self.answer = int(answer)
 
     @property
     def latency_s(self) -> float | None:

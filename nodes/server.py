@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import simpy
@@ -18,14 +18,28 @@ from netsim.window import Window
 from nodes.kme import KeyManager, key_named
 from nodes.observer import Observer
 from nodes.qml import fixed_point
+from nodes.qml.strategy import Classifier
 from nodes.queries import QueryFormat
 
 
-class Classifier(Protocol):
-    """A trained model."""
+@dataclasses.dataclass(frozen=True)
+class Answering:
+    """How a decision value becomes an answer.
 
-    def classify(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The class of each row. float64[n, d] in [0, 1] → int64[n]."""
+    Attributes:
+        answers: decision values float64[n] → what is told, float64[n]: classes 0 and 1, or values.
+        shares: decision values float64[n] → float64[n], the share of the service time that each takes; None for all of it.
+        doubted: features float64[n, d] → bool[n], whether a question looks odd; None where nobody looks.
+    """
+
+    answers: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    shares: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    doubted: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None
+
+
+def labels(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The class of each decision value, as float64[n]: 1 where it is positive."""
+    return (values > 0.0).astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +75,15 @@ class Server:
         keys: the KME of Bob's site.
         capacity: how much it can do.
         layout: sizes of query and answer.
-        train: makes the model; called when the simulation begins.
+        train: makes the model; called when the simulation begins. None where it is delivered later.
         observer: told of rejections.
+        answering: how decision values become answers; if left out as the layout says, exactly.
+
+    Attributes:
+        model: what classifies; None until it is trained or delivered.
+        model_since_s: since when.
+        scores_told: answers that said a decision value.
+        doubts: questions that looked odd.
     """
 
     name = "server"
@@ -74,8 +95,9 @@ class Server:
         keys: KeyManager,
         capacity: Capacity,
         layout: QueryFormat,
-        train: Callable[[], Classifier],
+        train: Callable[[], Classifier] | None,
         observer: Observer,
+        answering: Answering | None = None,
     ) -> None:
         self._env = env
         self._send = send
@@ -83,17 +105,26 @@ class Server:
         self._capacity = capacity
         self._layout = layout
         self._train = train
-        self._model: Classifier | None = None
+        self._answering = answering or Answering(labels if layout.answers == "label" else np.asarray)
+        self.model: Classifier | None = None
+        self.model_since_s: float | None = None
         self._observer = observer
         self._workers = simpy.Resource(env, capacity.workers)
         self._seen: set[tuple[int, int]] = set()
         self.rejections: collections.Counter[str] = collections.Counter()
         self.rejected_queries: dict[tuple[int, int], str] = {}
+        self.scores_told: collections.Counter[int] = collections.Counter()
+        self.doubts: collections.Counter[int] = collections.Counter()
 
     def run(self) -> Generator[simpy.Event, Any, None]:
         """Train the model: the server's first act."""
         yield self._env.timeout(0)
-        self._model = self._train()
+        if self._train is not None:
+            self.install(self._train())
+
+    def install(self, model: Classifier) -> None:
+        """Answer with this model from now on."""
+        self.model, self.model_since_s = model, self._env.now
 
     def on_envelope(self, envelope: Envelope) -> None:
         """What may be a query has arrived."""
@@ -123,12 +154,15 @@ class Server:
         if len(self._workers.queue) >= self._capacity.queue and self._workers.count >= self._capacity.workers:
             self._reject("queue full", query)
             return
+        if self.model is None:
+            self._reject("no model", query)
+            return
+        if len(plaintext) != self._layout.query_bytes:
+            self._reject("malformed query", query)
+            return
         with self._workers.request() as worker:
             yield worker
-            yield self._env.timeout(self._capacity.service_now_s(self._env.now))
-            features = np.array([fixed_point.decode(plaintext)])
-            assert self._model is not None  # noqa: S101  trained at 0 s, before any query can arrive
-            label = int(self._model.classify(features)[0])
+            told = yield from self._classify(self.model, plaintext, query.client)
         try:
             (key,) = yield from self._keys.enc_keys(
                 size=self._layout.answer_key_bits, patience_s=self._capacity.patience_s
@@ -138,11 +172,28 @@ class Server:
             return
         blank = Answer(query.client, query.sequence, key.key_id.bytes, b"")
         answer = dataclasses.replace(
-            blank, sealed=seal(bytes([label]), blank.header(), key.bits, self._layout.mac)
+            blank, sealed=seal(self._layout.pack(told), blank.header(), key.bits, self._layout.mac)
         )
         self._send(
             Envelope(self.name, f"client-{query.client}", Envelope.QUERIES, query.sequence, answer.encode())
         )
+
+    def _classify(
+        self, model: Classifier, plaintext: bytes, client: int
+    ) -> Generator[simpy.Event, Any, float]:
+        """The answer, after the time that it takes."""
+        features = np.array([fixed_point.decode(plaintext)])
+        values = model.decide(features)
+        service_s = self._capacity.service_now_s(self._env.now)
+        if self._answering.shares is not None:
+            service_s *= float(self._answering.shares(values)[0])
+        yield self._env.timeout(service_s)
+        if self._answering.doubted is not None and self._answering.doubted(features)[0]:
+            self.doubts[client] += 1
+            self._observer.event(self.name, "query_doubted", client=client)
+        if self._layout.answers == "score":
+            self.scores_told[client] += 1
+        return float(self._answering.answers(values)[0])
 
     def _open(self, query: Query) -> Generator[simpy.Event, Any, bytes]:
         key_id = key_named(query.key_id, self._layout.query_key_bits)

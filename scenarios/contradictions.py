@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from scenarios.units import TIME, format_quantity
 
 if TYPE_CHECKING:
-    from scenarios.schema import Link, Scenario
+    from scenarios.schema import Scenario
+    from scenarios.sections import Link
 
 Path: TypeAlias = tuple[str, ...]
 Fault: TypeAlias = tuple[Path, str]

@@ -53,13 +53,16 @@ from nodes.observer import Observer
 from nodes.qml.datasets import DataSet, split, two_clusters
 from nodes.qml.poisoning import flip_labels
 from nodes.qml.qsvm import QuantumSVM
+from nodes.qml.strategy import Classifier
 from nodes.queries import QueryFormat
+from nodes.questions import Pool
 from nodes.relayed import RELAY, RelayedAlice, RelayedBob
-from nodes.server import Capacity, Classifier, Server
+from nodes.server import Capacity, Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys, TagKeys
 from nodes.source import PairSource
 from scenarios.recorder import Deaf, Recorder
-from scenarios.schema import AUTO, Link, Queries, Scenario
+from scenarios.schema import Scenario
+from scenarios.sections import AUTO, Link, Queries
 
 TRAIN_FRACTION = 0.7
 POWER_MONITOR = PowerMonitor(sensitivity=1e-5, noise=1e-6)
@@ -629,8 +632,7 @@ class _Builder:
             keys,
             workload,
             self.layout,
-            test.features,
-            test.labels,
+            Pool(test),
             self.streams(f"client-{number}"),
             self.recorder,
         )
@@ -641,6 +643,10 @@ class _OneAnswer:
     """What a machine learns from a training set in which an adversary has left one label only."""
 
     label: int
+
+    def decide(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As sure as can be, for each row."""
+        return np.full(len(features), 1.0 if self.label else -1.0)
 
     def classify(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
         """The same for each row."""

@@ -38,7 +38,9 @@ from nodes.eve import Eve
 from nodes.gateway import Gateway
 from nodes.kme import KeyManager
 from nodes.link import LinkParameters, Post
+from nodes.qml.datasets import DataSet
 from nodes.queries import QueryFormat, QueryRecord
+from nodes.questions import Pool
 from nodes.server import Capacity, Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys
 from nodes.source import PairSource
@@ -321,9 +323,13 @@ class Link:
 class Threshold:
     """A model that needs no training: class 1 where the first feature is above one half."""
 
+    def decide(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far above."""
+        return features[:, 0] - 0.5
+
     def classify(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
         """The class of each row."""
-        return (features[:, 0] > 0.5).astype(np.int64)
+        return (self.decide(features) > 0.0).astype(np.int64)
 
 
 class Asking:
@@ -380,8 +386,7 @@ class Asking:
                 link.keys[0],
                 load,
                 link.layout,
-                questions,
-                truths,
+                Pool(DataSet(questions, truths)),
                 streams(f"client-{number}"),
                 tape,
             )

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from netsim.errors import ScenarioError
 from nodes.attacks.catalogue import CATALOGUE
 from scenarios.loader import LIBRARY, MAX_BYTES, find, load, load_text
-from scenarios.schema import PROTOCOLS, Scenario
+from scenarios.schema import Scenario
+from scenarios.sections import PROTOCOLS
 from scenarios.units import listed
 
 GOOD = """\

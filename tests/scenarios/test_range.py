@@ -9,7 +9,8 @@ import pytest
 from netsim.random_streams import RandomStreams
 from scenarios.loader import load_text
 from scenarios.range import build, fabric_of, protocol_of, reconciliation_of, topology_of
-from scenarios.schema import Defences, Detector, Link, Scenario, Source
+from scenarios.schema import Scenario
+from scenarios.sections import Defences, Detector, Link, Source
 
 BASE = {
     "bb84": "duration: 1 s\nfabric: direct\nlink:\n  protocol: bb84\n",

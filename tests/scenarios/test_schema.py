@@ -18,7 +18,8 @@ from nodes.attacks.channel import InterceptResend
 from nodes.attacks.classical import Tamper
 from nodes.attacks.environment import AddedDelay
 from scenarios.loader import LIBRARY, load, load_text
-from scenarios.schema import PROTOCOLS, Scenario, TimelineEntry, json_schema, resolved
+from scenarios.schema import Scenario, TimelineEntry, json_schema, resolved
+from scenarios.sections import PROTOCOLS
 
 E91 = {"name": "x", "duration": "10 s", "link": {"protocol": "e91"}}
 BB84 = {"name": "x", "duration": "10 s", "link": {"protocol": "bb84"}}
