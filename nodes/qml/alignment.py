@@ -17,7 +17,7 @@ def alignment(kernel: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """⟨K, yyᵀ⟩ / (‖K‖·‖yyᵀ‖), 1 if the kernel separates the labels perfectly.
 
     Each label is weighted by the inverse of its share, so that a rare one counts as much as the other (Hubregtsen et
-    al., Phys. Rev. A 106, 042431 (2022), eq. 24).
+    al., Phys. Rev. A 106, 042431 (2022)).
 
     Args:
         kernel: float64[n, n], symmetric.

@@ -50,13 +50,27 @@ class Noise:
 
 
 def damping_operators(probability: float) -> list[NDArray[np.complex128]]:
-    """Kraus operators of amplitude damping (Nielsen and Chuang, 2000, eq. 8.108)."""
+    """Kraus operators of amplitude damping (Nielsen and Chuang 2000, section 8.3.5)."""
     kept = np.array([[1.0, 0.0], [0.0, np.sqrt(1.0 - probability)]], dtype=np.complex128)
     return [kept, np.array([[0.0, np.sqrt(probability)], [0.0, 0.0]], dtype=np.complex128)]
 
 
-class NoisyKernel:
-    """Probabilities of all zeros after U(x) and the inverse of U(y) on a noisy device.
+def channel(noise: Noise, qubits: int) -> NDArray[np.complex128]:
+    """What follows a gate on one or two qubits, complex128[4**k, 4**k] on density matrices row by row: depolarising, then damping."""
+    size = 2**qubits
+    p = noise.p1 if qubits == 1 else noise.p2
+    trace = np.eye(size).reshape(-1)
+    depolarised = (1.0 - p) * np.eye(size * size) + p / size * np.outer(trace, trace)
+    operators: list[NDArray[Any]] = [np.eye(1, dtype=np.complex128)]
+    for _ in range(qubits):
+        operators = [np.kron(a, b) for a in operators for b in damping_operators(noise.damping)]
+    damped = sum((np.kron(a, a.conj()) for a in operators), np.zeros((size * size,) * 2, np.complex128))
+    whole: NDArray[np.complex128] = damped @ depolarised
+    return whole
+
+
+class NoisyCircuit:
+    """A circuit U(x) on a noisy device, for all rows at once.
 
     Args:
         circuit: a qiskit `QuantumCircuit` of one- and two-qubit gates, at most 6 qubits.
@@ -71,9 +85,9 @@ class NoisyKernel:
 
         if circuit.num_qubits > MAX_QUBITS:
             raise ValueError(
-                f"a noisy kernel of {circuit.num_qubits} qubits; expected at most {MAX_QUBITS}, or backend='aer'"
+                f"a noisy circuit of {circuit.num_qubits} qubits; expected at most {MAX_QUBITS}, or backend='aer'"
             )
-        self._qubits = circuit.num_qubits
+        self._qubits: int = circuit.num_qubits
         self._noise = noise
         self._gates: list[tuple[Program, tuple[int, ...]]] = []
         parameters = list(circuit.parameters)
@@ -90,37 +104,32 @@ class NoisyKernel:
             alone.append(entry.operation, range(len(qubits)))
             self._gates.append((compile_circuit(alone, parameters, begun=False), qubits))
 
-    def evaluate(self, left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64[n, m] of rows float64[n, d] and float64[m, d]."""
-        height = max(1, _BLOCK >> (2 * self._qubits))
-        out = np.empty((len(left), len(right)))
-        for begin in range(0, len(left), height):
-            states = self._states(left[begin : begin + height])
-            for first in range(0, len(right), height):
-                effects = self._effects(right[first : first + height])
-                # the trace of a product of Hermitian matrices: all their entries side by side
-                entries = (states.T.conj() @ effects).real
-                out[begin : begin + height, first : first + height] = entries
-        return np.clip(out, 0.0, 1.0)
+    @property
+    def block_rows(self) -> int:
+        """Rows that are best worked on at a time."""
+        return max(1, _BLOCK >> (2 * self._qubits))
 
-    def _states(self, rows: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Density matrices complex128[4**q, n]."""
+    def states(self, rows: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """What U(x) makes of all zeros, for rows float64[n, d]: density matrices complex128[4**q, n]."""
         matrix = np.zeros((4**self._qubits, len(rows)), dtype=np.complex128)
         matrix[0] = 1.0
         for gate, qubits in self._gates:
             matrix = self._conjugated(matrix, gate, qubits, rows)
-            matrix = self._superoperator(matrix, self._channel(len(qubits)), qubits)
+            matrix = self._superoperator(matrix, channel(self._noise, len(qubits)), qubits)
         return matrix
 
-    def _effects(self, rows: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """What is measured after the inverse of U(y), seen from before it: complex128[4**q, n]."""
+    def effects(self, rows: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """What is measured after the inverse of U(y), seen from before it, for rows float64[m, d]: complex128[4**q, m].
+
+        The trace of its product with a density matrix is the probability of reading all zeros.
+        """
         read = np.array([1.0 - self._noise.readout, self._noise.readout], dtype=np.complex128)
         diagonal: NDArray[Any] = np.ones(1, dtype=np.complex128)
         for _ in range(self._qubits):
             diagonal = np.kron(read, diagonal)
         matrix = np.repeat(np.diag(diagonal).reshape(-1, 1), len(rows), axis=1)
         for gate, qubits in self._gates:
-            matrix = self._superoperator(matrix, self._channel(len(qubits)).conj().T, qubits)
+            matrix = self._superoperator(matrix, channel(self._noise, len(qubits)).conj().T, qubits)
             matrix = self._conjugated(matrix, gate, qubits, rows)
         return matrix
 
@@ -161,15 +170,19 @@ class NoisyKernel:
         turned = channel @ cells.reshape(len(channel), -1)
         return self._join(turned.reshape(cells.shape), qubits)
 
-    def _channel(self, qubits: int) -> NDArray[np.complex128]:
-        """Depolarising, then damping, as complex128[4**k, 4**k] on density matrices row by row."""
-        size = 2**qubits
-        p = self._noise.p1 if qubits == 1 else self._noise.p2
-        trace = np.eye(size).reshape(-1)
-        depolarised = (1.0 - p) * np.eye(size * size) + p / size * np.outer(trace, trace)
-        operators: list[NDArray[Any]] = [np.eye(1, dtype=np.complex128)]
-        for _ in range(qubits):
-            operators = [np.kron(a, b) for a in operators for b in damping_operators(self._noise.damping)]
-        damped = sum((np.kron(a, a.conj()) for a in operators), np.zeros((size * size,) * 2, np.complex128))
-        channel: NDArray[np.complex128] = damped @ depolarised
-        return channel
+
+class NoisyKernel(NoisyCircuit):
+    """Probabilities of all zeros after U(x) and the inverse of U(y) on a noisy device; arguments as `NoisyCircuit`."""
+
+    def evaluate(self, left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n, m] of rows float64[n, d] and float64[m, d]."""
+        height = self.block_rows
+        out = np.empty((len(left), len(right)))
+        for begin in range(0, len(left), height):
+            states = self.states(left[begin : begin + height])
+            for first in range(0, len(right), height):
+                effects = self.effects(right[first : first + height])
+                # the trace of a product of Hermitian matrices: all their entries side by side
+                entries = (states.T.conj() @ effects).real
+                out[begin : begin + height, first : first + height] = entries
+        return np.clip(out, 0.0, 1.0)

@@ -31,7 +31,7 @@ def bloch_vectors(states: NDArray[np.complex128]) -> NDArray[np.float64]:
 class ProjectedKernel(BaseKernel):  # type: ignore[misc]  # qiskit-machine-learning ships no types
     """K(x, y) = exp(-γ Σ_k ‖ρ_k(x) - ρ_k(y)‖²), ρ_k the state of qubit k alone, in the Frobenius norm.
 
-    Huang et al., Nature Communications 12, 2631 (2021), eq. 9. Unlike overlaps, which vanish for all pairs as qubits
+    Huang et al., Nature Communications 12, 2631 (2021). Unlike overlaps, which vanish for all pairs as qubits
     are added, it stays away from 0 and 1.
 
     Args:

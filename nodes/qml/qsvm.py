@@ -6,14 +6,16 @@ Qiskit and scikit-learn take seconds to import and are needed for training only,
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nodes.qml.datasets import DataSet
-from nodes.qml.decision import Decision
+from nodes.qml.decision import Decision, Observable, SupportVectors
 from nodes.qml.feature_maps import PauliMap, zz_map
+from nodes.qml.machine import Arrays, array, setting
 from nodes.qml.overlaps import MEMORY_BYTES, gram, gram_in_blocks
 from nodes.qml.statevector import Program
 
@@ -45,11 +47,13 @@ class QuantumSVM:
         feature_map: another feature map, a `PauliMap` or a compiled circuit; the ZZ map if left out.
 
     Attributes:
+        name: of this kind of model.
         classes_: the two labels, ascending, after training.
         n_features_in_: features of a training row.
         decision_: the decision function.
     """
 
+    name: ClassVar[str] = "qsvm"
     classes_: NDArray[Any]
     n_features_in_: int
     decision_: Decision
@@ -131,12 +135,7 @@ class QuantumSVM:
             sklearn.exceptions.NotFittedError: not trained yet; a ValueError and an AttributeError.
             ValueError: a wrong shape, or a feature that is not finite.
         """
-        try:
-            decision = self.decision_
-        except AttributeError:
-            from sklearn.exceptions import NotFittedError  # noqa: PLC0415  seconds: see the module's head
-
-            raise NotFittedError("the classifier is not trained; call fit first") from None
+        decision = self._trained()
         if (
             type(features) is np.ndarray
             and features.dtype == np.float64
@@ -165,6 +164,63 @@ class QuantumSVM:
         """The share of right labels."""
         return float(np.mean(self.predict(X) == np.asarray(y)))
 
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """The trained machine as settings that JSON can hold, and arrays: the observable, and no training row.
+
+        Where the observable would be too large the support vectors stand for it, as in `Decision`.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: not trained yet.
+            ValueError: labels other than 0 and 1, or a compiled circuit for a feature map, which has no form in a file.
+        """
+        decision = self._trained()
+        if not np.array_equal(self.classes_, (0, 1)):
+            raise ValueError(
+                f"a machine trained on the labels {list(self.classes_)} has no state; expected 0 and 1"
+            )
+        if isinstance(self.feature_map, Program):
+            raise ValueError(  # noqa: TRY004  as the other reasons
+                "a machine on a compiled circuit has no state; expected a PauliMap or none"
+            )
+        settings = {
+            "features": self.n_features_in_,
+            "C": self.C,
+            "reps": self.reps,
+            "feature_map": None if self.feature_map is None else _settings(self.feature_map),
+            "bias": decision.bias,
+        }
+        form = decision.form
+        if isinstance(form, Observable):
+            return settings, {"values": form.values, "vectors": form.vectors}
+        return settings, {"rows": form.rows, "weights": form.weights}
+
+    @classmethod
+    def of_state(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The machine again, with the same decision values bit for bit.
+
+        Raises:
+            ValueError: a state that is not one of such a machine.
+        """
+        width = setting(settings, "features", int)
+        chosen = setting(settings, "feature_map", (dict, type(None)))
+        found = cls(
+            C=setting(settings, "C", (int, float)),
+            reps=setting(settings, "reps", int),
+            feature_map=None if chosen is None else _pauli_map(chosen),
+        )
+        program = found._program(width)
+        form: Observable | SupportVectors
+        if "vectors" in arrays:
+            vectors = array(arrays, "vectors", (None, 2**program.qubits), np.complex128)
+            form = Observable(array(arrays, "values", (len(vectors),)), vectors)
+        else:
+            rows = array(arrays, "rows", (None, width))
+            form = SupportVectors(program, rows, array(arrays, "weights", (len(rows),)))
+        found.decision_ = Decision(program, form, float(setting(settings, "bias", (int, float))))
+        found.classes_ = np.array([0, 1], dtype=np.int64)
+        found.n_features_in_ = width
+        return found
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "decision_")
 
@@ -178,6 +234,14 @@ class QuantumSVM:
             classifier_tags=ClassifierTags(multi_class=False, poor_score=True),
             input_tags=InputTags(sparse=False),
         )
+
+    def _trained(self) -> Decision:
+        try:
+            return self.decision_
+        except AttributeError:
+            from sklearn.exceptions import NotFittedError  # noqa: PLC0415  seconds: see the module's head
+
+            raise NotFittedError("the classifier is not trained; call fit first") from None
 
     def _program(self, features: int) -> Program:
         if self.feature_map is None:
@@ -217,3 +281,21 @@ class QuantumSVM:
             self, features, dtype=np.float64, reset=False, ensure_min_samples=0
         )
         return rows
+
+
+def _settings(feature_map: PauliMap) -> dict[str, Any]:
+    settings = dataclasses.asdict(feature_map)
+    return {**settings, "paulis": list(feature_map.paulis)}
+
+
+def _pauli_map(settings: Mapping[str, Any]) -> PauliMap:
+    paulis = setting(settings, "paulis", list)
+    if not all(isinstance(pauli, str) for pauli in paulis):
+        raise ValueError(f"the state's paulis are {paulis!r}; expected strings")
+    return PauliMap(
+        features=setting(settings, "features", int),
+        paulis=tuple(paulis),
+        reps=setting(settings, "reps", int),
+        entanglement=setting(settings, "entanglement", str),
+        alpha=setting(settings, "alpha", (int, float)),
+    )

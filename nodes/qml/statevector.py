@@ -152,6 +152,8 @@ class Layer:
 
     def apply(self, states: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """To states complex128[2**n, rows], which are overwritten."""
+        if states.shape[1] == 0:
+            return states
         spare = np.empty_like(states)
         for lowest, block in self.blocks:
             real = block.dtype == np.float64

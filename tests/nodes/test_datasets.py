@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.qml.datasets import DataSet, split, two_clusters
+from nodes.qml.datasets import DataSet, shared_out, split, two_clusters, xor
 
 
 def test_clusters_fill_the_unit_square_with_as_many_rows_of_each_label():
@@ -117,3 +117,43 @@ def test_a_split_refuses_a_label_too_rare_for_both_parts():
     data = DataSet(np.zeros((5, 2)), np.array([0, 0, 0, 0, 1]))
     with pytest.raises(ValueError, match="1 rows of label 1"):
         split(data, 0.7, np.random.default_rng(0))
+
+
+def test_xor_has_four_blobs_and_needs_both_features():
+    """Each blob has a fourth of the rows, and the label is whether exactly one coordinate is large."""
+    data = xor(402, 0.02, np.random.default_rng(1))
+    large = data.features > 0.5
+    assert sorted(np.bincount(large[:, 0] + 2 * large[:, 1]).tolist()) == [100, 100, 101, 101]
+    assert np.array_equal(data.labels, large[:, 0] ^ large[:, 1])
+    assert data.features.min(axis=0).tolist() == [0.0, 0.0]
+    assert data.features.max(axis=0).tolist() == [1.0, 1.0]
+
+
+def test_xor_overlaps_as_much_as_documented():
+    """At a spread of 0.25 comparing each coordinate with the middle is right with probability 95.4 %.
+
+    The middle of the scaled square is estimated by the mean of the rows, to 0.4 % of a side in 20,000 rows, which costs less than
+    0.01 points. A share of 20,000 has a standard deviation of 0.15 points; 1 point is 6.7 of them: false failure below 1e-9.
+    """
+    data = xor(20_000, 0.25, np.random.default_rng(2))
+    large = data.features > data.features.mean(axis=0)
+    assert abs(np.mean(data.labels == (large[:, 0] ^ large[:, 1])) - 0.954) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("n", "spread", "words"),
+    [(3, 0.2, "n is 3"), (8, -0.1, "spread is -0.1"), (8, float("nan"), "spread is nan")],
+)
+def test_xor_refuses_impossible_parameters(n, spread, words):
+    """Too few rows or a meaningless spread raise a ValueError that names the parameter."""
+    with pytest.raises(ValueError, match=words):
+        xor(n, spread, np.random.default_rng(0))
+
+
+def test_rows_are_shared_out_as_split_does():
+    """The mask for a label list is the one that `split` uses, from the same generator."""
+    data = two_clusters(50, 3.2, np.random.default_rng(3))
+    mask = shared_out(data.labels, 0.7, np.random.default_rng(4))
+    train, test = split(data, 0.7, np.random.default_rng(4))
+    assert np.array_equal(data.features[mask], train.features)
+    assert np.array_equal(data.features[~mask], test.features)

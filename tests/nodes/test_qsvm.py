@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from nodes.qml.circuits import compile_circuit
 from nodes.qml.datasets import DataSet, split, two_clusters
+from nodes.qml.decision import Decision, SupportVectors
 from nodes.qml.feature_maps import PauliMap
 from nodes.qml.kernel import StatevectorKernel
 from nodes.qml.qsvm import QuantumSVM
@@ -177,3 +179,62 @@ def test_scikit_learns_checks_pass():
     assert failed == {}
     assert skipped <= set(NOT_RUN)
     assert len(results) > 40
+
+
+@pytest.mark.parametrize(
+    "feature_map", [None, PauliMap(2, ("X", "YZ"), 1, "linear", 1.5)], ids=["zz", "pauli"]
+)
+def test_a_state_gives_the_same_machine(feature_map):
+    """Settings survive JSON; the machine made of a state decides the same, bit for bit, and carries no training row."""
+    data = two_clusters(60, 3.2, np.random.default_rng(20))
+    machine = QuantumSVM(C=2.0, feature_map=feature_map).fit(data)
+    settings, arrays = machine.state()
+    assert {name: each.shape for name, each in arrays.items()} == {"values": (4,), "vectors": (4, 4)}
+    again = QuantumSVM.of_state(json.loads(json.dumps(settings)), arrays)
+    assert np.array_equal(again.decide(data.features), machine.decide(data.features))
+    assert again.get_params() == machine.get_params()
+    assert again.predict(data.features).tolist() == machine.predict(data.features).tolist()
+
+
+def test_a_state_of_support_vectors_gives_the_same_machine():
+    """A machine too large for an observable keeps its support vectors, and decides the same of its state."""
+    data = two_clusters(40, 3.2, np.random.default_rng(21), 3)
+    machine = QuantumSVM().fit(data)
+    rows, weights = data.features[:5], np.arange(1.0, 6.0)
+    program = machine.decision_.program
+    machine.decision_ = Decision(program, SupportVectors(program, rows, weights), 0.25)
+    settings, arrays = machine.state()
+    assert set(arrays) == {"rows", "weights"}
+    again = QuantumSVM.of_state(settings, arrays)
+    assert np.array_equal(again.decide(data.features), machine.decide(data.features))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state[0].update(features=3), r"expected complex128 of \(any, 8\)"),
+        (lambda state: state[1].update(values=state[1]["values"][:2]), r"values is float64 of shape \(2,\)"),
+        (lambda state: state[1].update(vectors=state[1]["vectors"] * np.nan), "not finite"),
+        (lambda state: state[1].clear(), "no array 'rows'"),
+        (lambda state: state[0].update(bias="0"), "bias is '0'"),
+        (lambda state: state[0].update(feature_map={"paulis": [1]}), "paulis are"),
+        (lambda state: state[0].update(feature_map="zz"), "feature_map is 'zz'; expected dict or NoneType"),
+    ],
+)
+def test_what_is_no_state_is_refused(change, words):
+    """A state with a part missing, of another shape or not finite raises a ValueError that names the part."""
+    settings, arrays = QuantumSVM().fit(two_clusters(30, 3.2, np.random.default_rng(22))).state()
+    change((settings, arrays))
+    with pytest.raises(ValueError, match=words):
+        QuantumSVM.of_state(settings, arrays)
+
+
+def test_machines_without_a_form_in_a_file_say_so():
+    """Untrained machines, other labels than 0 and 1, and compiled circuits have no state."""
+    data = two_clusters(30, 3.2, np.random.default_rng(23))
+    with pytest.raises(NotFittedError):
+        QuantumSVM().state()
+    with pytest.raises(ValueError, match="expected 0 and 1"):
+        QuantumSVM().fit(data.features, np.where(data.labels == 1, "bad", "good")).state()
+    with pytest.raises(ValueError, match="compiled circuit"):
+        QuantumSVM(feature_map=compile_circuit(PauliMap(2).circuit())).fit(data).state()
