@@ -290,6 +290,50 @@ class FrameBits(Message):
     bits: Bits
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parcel(Message):
+    """A model on its way to who serves it: all of it is signed, and what is not secret is covered by the seal as well.
+
+    Attributes:
+        format: version of this layout.
+        suite: name of where the sealing key comes from.
+        cipher: name of what seals.
+        scheme: name of the signature's.
+        publisher: who says so.
+        recipient: who it is for.
+        recipient_keys: 32 bytes, the fingerprint of the recipient's public keys that were used.
+        version: counts the publisher's models.
+        salt: 32 random bytes.
+        encapsulations: what the recipient makes the shared secrets from, in the suite's order, one after the other.
+        key_ids: 16 bytes each, the UUIDs of the QKD keys used, in order.
+        sealed: the model, encrypted, and a tag.
+        signature: over all the rest.
+    """
+
+    kind: ClassVar[str] = "parcel"
+    format: int
+    suite: str
+    cipher: str
+    scheme: str
+    publisher: str
+    recipient: str
+    recipient_keys: bytes
+    version: int
+    salt: bytes
+    encapsulations: bytes
+    key_ids: bytes
+    sealed: bytes
+    signature: bytes
+
+    def header(self) -> bytes:
+        """What the seal covers besides the model."""
+        return dataclasses.replace(self, sealed=b"", signature=b"").encode()
+
+    def signed(self) -> bytes:
+        """What the signature covers."""
+        return dataclasses.replace(self, signature=b"").encode()
+
+
 _CODES = {kind.code: kind for kind in _KINDS.values()}
 _LAYOUTS: dict[type[Message], tuple[tuple[str, str], ...]] = {}
 
@@ -343,7 +387,7 @@ class Envelope:
     Attributes:
         sender: who says it is from.
         receiver: who it is for.
-        session: the block it belongs to; -1 for queries and answers.
+        session: the block it belongs to; -1 for queries and answers, -2 for parcels.
         sequence: counts the sender's messages in the session.
         body: the message's canonical bytes.
     """
@@ -355,6 +399,7 @@ class Envelope:
     body: bytes
 
     QUERIES: ClassVar[Literal[-1]] = -1
+    PARCELS: ClassVar[Literal[-2]] = -2
 
     def encode(self) -> bytes:
         """The bytes on the wire."""

@@ -139,6 +139,7 @@ def test_the_wire_format_is_fixed():
         (17, "frame-tags"),
         (18, "frames-wanted"),
         (19, "frame-bits"),
+        (20, "parcel"),
     ]
     bits = np.array([1, 0, 1], dtype=np.uint8)
     assert messages.BlockStart(1000, -2).encode().hex() == "01" + "00000000000003e8" + "fffffffffffffffe"
@@ -242,6 +243,20 @@ def test_a_header_is_a_query_without_its_secret():
     assert isinstance(header, messages.Query)
     assert (header.client, header.sequence, header.key_id, header.sealed) == (3, 4, bytes(16), b"")
     assert messages.Answer(3, 4, bytes(16), b"sealed").header() != query.header()
+
+
+def test_a_parcel_signs_all_and_seals_all_but_the_model():
+    """The signature covers every field but itself; the header leaves out the model too, and nothing else."""
+    names = ("suite", "cipher", "scheme", "publisher", "recipient")
+    parcel = messages.Parcel(1, *names, bytes(32), 7, bytes(32), b"sent", bytes(16), b"sealed", b"signature")
+    changes = {
+        field.name: {"int": 8, "str": "other", "bytes": b"other"}[field.type]
+        for field in dataclasses.fields(parcel)
+    }
+    for name, value in changes.items():
+        other = dataclasses.replace(parcel, **{name: value})
+        assert (other.signed() == parcel.signed()) == (name == "signature")
+        assert (other.header() == parcel.header()) == (name in {"sealed", "signature"})
 
 
 def test_the_kind_is_read_from_the_first_byte():
