@@ -12,9 +12,10 @@ import simpy
 from numpy.typing import NDArray
 
 from netsim.errors import KeyExhausted, KeyUnavailable, MalformedMessage, SealBroken
-from netsim.keys.one_time_pad import seal, unseal
+from netsim.keys.one_time_pad import unseal
 from netsim.messages import Answer, Envelope, Query, decode
 from nodes.kme import KeyManager, key_named
+from nodes.modes import AskingMode, OneTimePad
 from nodes.observer import Observer
 from nodes.qml import fixed_point
 from nodes.queries import QueryFormat, QueryRecord
@@ -58,6 +59,7 @@ class Client:
         rng: arrivals and choice of question.
         observer: told of what the client rejects.
         settled: told of each query when it is over, whatever became of it.
+        mode: how its questions travel; `otp` if left out.
 
     Attributes:
         isolated: asks nothing while this is set.
@@ -75,6 +77,7 @@ class Client:
         rng: np.random.Generator,
         observer: Observer,
         settled: Callable[[QueryRecord], None] | None = None,
+        mode: AskingMode | None = None,
     ) -> None:
         self._env = env
         self.number = number
@@ -86,6 +89,7 @@ class Client:
         self._questions = questions
         self._rng = rng
         self._settled = settled
+        self._mode: AskingMode = OneTimePad(keys, layout) if mode is None else mode
         self.isolated = False
         self._observer = observer
         self._pending: dict[int, tuple[QueryRecord, simpy.Event]] = {}
@@ -121,11 +125,11 @@ class Client:
             (key,) = yield from self._keys.enc_keys(
                 size=self._layout.query_key_bits, patience_s=self._workload.patience_s
             )
+            blank = Query(self.number, query.sequence, key.key_id.bytes, b"")
+            sealed = yield from self._mode.seal(query, blank, key)
         except KeyExhausted:
             query.status = "gave up"
             return
-        blank = Query(self.number, query.sequence, key.key_id.bytes, b"")
-        sealed = seal(query.plaintext, blank.header(), key.bits, self._layout.mac)
         message = dataclasses.replace(blank, sealed=sealed)
         query.sent_s = self._env.now
         done = self._env.event()
@@ -166,5 +170,5 @@ class Client:
                 done.succeed()
             return
         if query.status == "pending" and not done.triggered:
-            query.say(self._layout.unpack(plaintext), self._layout.answers, self._env.now)
+            query.say(self._mode.read(plaintext), self._layout.answers, self._env.now)
             done.succeed()

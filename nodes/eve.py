@@ -16,6 +16,7 @@ from netsim.fabric.base import Frame
 from netsim.messages import Amplification, Detections, Envelope, Message, Sifting, decode, kind_of
 from netsim.photonics.bell import Heralds
 from netsim.photonics.light import BORN, GUESS_0, GUESS_1, NOTHING, OPPOSITE, STATES
+from netsim.photonics.registers import RegisterTrain
 from netsim.photonics.train import NO_PHOTON, Notes, Train, Written
 from netsim.postprocessing import privacy_amplification
 from netsim.protocols.protocol import Protocol
@@ -180,7 +181,10 @@ class Eve:
     def on_photons(self, train: Train, where: slice, receiver: str) -> None:
         """Pulses pass."""
         impersonating = False
+        queries = isinstance(train, RegisterTrain)
         for window, attack in self._attacks:
+            if queries and not attack.takes_registers():
+                continue
             if isinstance(attack, Impersonate):  # a block is hers as a whole or not at all, and only once
                 part = where if window.covers(train.start_s) and not impersonating else slice(0, 0)
                 impersonating = impersonating or part == where

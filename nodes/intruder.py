@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netsim.messages import Envelope
 from nodes.client import Client, Workload
 from nodes.kme import KeyManager
+from nodes.modes import AskingMode
 from nodes.observer import Observer
 from nodes.qml.strategy import Loot, Replies
 from nodes.queries import QueryFormat, QueryRecord
@@ -41,6 +42,7 @@ class Intruder(Client):
         rng: unused, as arrivals are even.
         observer: told of what it rejects.
         begin: makes the strategy; called when it begins.
+        mode: how its questions travel.
 
     Attributes:
         loot: what the strategy came to; None until it is done.
@@ -60,11 +62,13 @@ class Intruder(Client):
         rng: np.random.Generator,
         observer: Observer,
         begin: Callable[[], Generator[NDArray[np.float64], Replies, Loot]],
+        mode: AskingMode | None = None,
     ) -> None:
-        super().__init__(env, number, send, keys, workload, layout, questions, rng, observer)
+        super().__init__(env, number, send, keys, workload, layout, questions, rng, observer, mode=mode)
         self._begin = begin
         self._strategy: Generator[NDArray[np.float64], Replies, Loot] | None = None
-        self._open_questions = 0
+        self._batch = 0
+        self._records: list[QueryRecord | None] = []
         self.loot: Loot | None = None
 
     @property
@@ -84,7 +88,6 @@ class Intruder(Client):
         try:
             batch = next(self._strategy)
             while True:
-                self._open_questions = len(batch)
                 replies = yield from self._replies(batch)
                 batch = self._strategy.send(replies)
         except StopIteration as done:
@@ -94,34 +97,38 @@ class Intruder(Client):
         """The run is over: let the strategy make what it can of what it has."""
         if self._strategy is None or self.loot is not None:
             return
-        nothing = np.full(self._open_questions, np.nan)
+        replies = self._heard()
         try:
             for _ in range(_PATIENCE):
-                batch = self._strategy.send(Replies(nothing, nothing))
-                nothing = np.full(len(batch), np.nan)
+                nothing = np.full(len(self._strategy.send(replies)), np.nan)
+                replies = Replies(nothing, nothing)
         except StopIteration as done:
             self.loot = done.value
         else:
             self._strategy.close()
 
     def _replies(self, batch: NDArray[np.float64]) -> Generator[simpy.Event, Any, Replies]:
-        asked: list[QueryRecord | None] = []
+        self._batch, self._records = len(batch), []
         pending = []
         for row in batch:
             if self._may_ask():
                 yield self._env.timeout(1.0 / self._workload.rate_hz)
             if self._may_ask():
                 query, over = self.ask(row, UNKNOWN)
-                asked.append(query)
+                self._records.append(query)
                 pending.append(over)
             else:
-                asked.append(None)
+                self._records.append(None)
         yield self._env.all_of(pending)
-        told = [query if query is not None and query.status == "answered" else None for query in asked]
-        return Replies(
-            np.array([np.nan if query is None else _value(query) for query in told]),
-            np.array([np.nan if query is None else _wait_s(query) for query in told]),
-        )
+        return self._heard()
+
+    def _heard(self) -> Replies:
+        """What has been answered of the batch that is being asked."""
+        values, seconds = np.full((2, self._batch), np.nan)
+        for place, query in enumerate(self._records):
+            if query is not None and query.status == "answered":
+                values[place], seconds[place] = _value(query), _wait_s(query)
+        return Replies(values, seconds)
 
     def _may_ask(self) -> bool:
         load = self._workload

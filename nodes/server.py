@@ -12,12 +12,12 @@ import simpy
 from numpy.typing import NDArray
 
 from netsim.errors import KeyExhausted, KeyUnavailable, MalformedMessage, SealBroken
-from netsim.keys.one_time_pad import seal, unseal
+from netsim.keys.one_time_pad import seal
 from netsim.messages import Answer, Envelope, Query, decode
 from netsim.window import Window
-from nodes.kme import KeyManager, key_named
+from nodes.kme import KeyManager
+from nodes.modes import OneTimePad, ServingMode
 from nodes.observer import Observer
-from nodes.qml import fixed_point
 from nodes.qml.strategy import Classifier
 from nodes.queries import QueryFormat
 
@@ -28,12 +28,13 @@ class Answering:
 
     Attributes:
         answers: decision values float64[n] → what is told, float64[n]: classes 0 and 1, or values.
-        shares: decision values float64[n] → float64[n], the share of the service time that each takes; None for all of it.
+        measured: decision values float64[n] → what is found of them, float64[n], and the share of the service time that
+            each takes, float64[n]; None for the values themselves and all of the time.
         doubted: features float64[n, d] → bool[n], whether a question looks odd; None where nobody looks.
     """
 
     answers: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    shares: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    measured: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None
     doubted: Callable[[NDArray[np.float64]], NDArray[np.bool_]] | None = None
 
 
@@ -78,11 +79,12 @@ class Server:
         train: makes the model; called when the simulation begins. None where it is delivered later.
         observer: told of rejections.
         answering: how decision values become answers; if left out as the layout says, exactly.
+        mode: how questions travel; `otp` if left out.
 
     Attributes:
         model: what classifies; None until it is trained or delivered.
         model_since_s: since when.
-        scores_told: answers that said a decision value.
+        told: answers, by client.
         doubts: questions that looked odd.
     """
 
@@ -98,6 +100,7 @@ class Server:
         train: Callable[[], Classifier] | None,
         observer: Observer,
         answering: Answering | None = None,
+        mode: ServingMode | None = None,
     ) -> None:
         self._env = env
         self._send = send
@@ -106,6 +109,7 @@ class Server:
         self._layout = layout
         self._train = train
         self._answering = answering or Answering(labels if layout.answers == "label" else np.asarray)
+        self._mode: ServingMode = OneTimePad(keys, layout) if mode is None else mode
         self.model: Classifier | None = None
         self.model_since_s: float | None = None
         self._observer = observer
@@ -113,7 +117,7 @@ class Server:
         self._seen: set[tuple[int, int]] = set()
         self.rejections: collections.Counter[str] = collections.Counter()
         self.rejected_queries: dict[tuple[int, int], str] = {}
-        self.scores_told: collections.Counter[int] = collections.Counter()
+        self.told: collections.Counter[int] = collections.Counter()
         self.doubts: collections.Counter[int] = collections.Counter()
 
     def run(self) -> Generator[simpy.Event, Any, None]:
@@ -140,7 +144,7 @@ class Server:
             self._reject("malformed_message")
             return
         try:
-            plaintext = yield from self._open(query)
+            question = yield from self._mode.open(query)
         except KeyUnavailable:
             self._reject_unopened("unknown or spent key", query)
             return
@@ -157,12 +161,19 @@ class Server:
         if self.model is None:
             self._reject("no model", query)
             return
-        if len(plaintext) != self._layout.query_bytes:
+        if not self._mode.fits(question):
             self._reject("malformed query", query)
             return
         with self._workers.request() as worker:
             yield worker
-            told = yield from self._classify(self.model, plaintext, query.client)
+            told = yield from self._classify(self.model, question, query.client)
+        if told is None:
+            self._reject("registers lost", query)
+        else:
+            yield from self._tell(query, told)
+
+    def _tell(self, query: Query, told: bytes) -> Generator[simpy.Event, Any, None]:
+        """Seal an answer and send it."""
         try:
             (key,) = yield from self._keys.enc_keys(
                 size=self._layout.answer_key_bits, patience_s=self._capacity.patience_s
@@ -171,34 +182,30 @@ class Server:
             self._reject("no key for the answer", query)
             return
         blank = Answer(query.client, query.sequence, key.key_id.bytes, b"")
-        answer = dataclasses.replace(
-            blank, sealed=seal(self._layout.pack(told), blank.header(), key.bits, self._layout.mac)
-        )
+        answer = dataclasses.replace(blank, sealed=seal(told, blank.header(), key.bits, self._layout.mac))
         self._send(
             Envelope(self.name, f"client-{query.client}", Envelope.QUERIES, query.sequence, answer.encode())
         )
 
     def _classify(
-        self, model: Classifier, plaintext: bytes, client: int
-    ) -> Generator[simpy.Event, Any, float]:
-        """The answer, after the time that it takes."""
-        features = np.array([fixed_point.decode(plaintext)])
-        values = model.decide(features)
+        self, model: Classifier, question: Any, client: int
+    ) -> Generator[simpy.Event, Any, bytes | None]:
+        """The answer, after the time that it takes; None if too little of the question arrived."""
+        found = self._mode.find(model, question)
+        values, features = found.values, found.features
         service_s = self._capacity.service_now_s(self._env.now)
-        if self._answering.shares is not None:
-            service_s *= float(self._answering.shares(values)[0])
+        if self._answering.measured is not None:
+            values, shares = self._answering.measured(values)
+            service_s *= float(shares[0])
         yield self._env.timeout(service_s)
-        if self._answering.doubted is not None and self._answering.doubted(features)[0]:
+        if np.isnan(found.values).any():
+            return None
+        doubted = self._answering.doubted
+        if doubted is not None and features is not None and doubted(features)[0]:
             self.doubts[client] += 1
             self._observer.event(self.name, "query_doubted", client=client)
-        if self._layout.answers == "score":
-            self.scores_told[client] += 1
-        return float(self._answering.answers(values)[0])
-
-    def _open(self, query: Query) -> Generator[simpy.Event, Any, bytes]:
-        key_id = key_named(query.key_id, self._layout.query_key_bits)
-        (key,) = yield from self._keys.dec_keys([key_id])
-        return unseal(query.sealed, query.header(), key.bits, self._layout.mac)
+        self.told[client] += 1
+        return self._mode.pack(values, self._answering.answers)
 
     def _reject_unopened(self, reason: str, query: Query) -> None:
         """Reject what only claims to be a client's query; a copy of one that was opened says nothing about that one."""

@@ -76,6 +76,11 @@ class Action:
     defences: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def verb(self) -> str:
+        """Its name without the family."""
+        return self.id.partition(".")[2]
+
     @classmethod
     def parameters(cls) -> tuple[tuple[dataclasses.Field[Any], Unit], ...]:
         """The parameters a scenario may set, in order."""
@@ -84,6 +89,10 @@ class Action:
     def requires(self) -> tuple[str, ...]:
         """What the link must have for the action with these parameters: names as in `needs`."""
         return self.needs
+
+    def takes_registers(self) -> bool:
+        """Whether it acts on queries that travel as light, too."""
+        return False
 
     def holevo_bits_per_bit(self, knows: Surroundings) -> float:  # noqa: ARG002  most actions keep nothing to measure later
         """The most that measuring all she kept together can give, in bits per sifted bit: a bound beside what her notes hold."""

@@ -153,6 +153,10 @@ class InterceptResend(PulseByPulse, Action):
         choices=("single", "coherent"),
     )
 
+    def takes_registers(self) -> bool:
+        """It measures a photon, whatever it is part of."""
+        return self.resend == "single"
+
     def requires(self) -> tuple[str, ...]:
         """Y is written for prepared pulses only, and a weak pulse is not one qubit."""
         demanding = self.resend == "coherent" or self.basis in ("y", "three")

@@ -32,6 +32,10 @@ class Cut(Action):
         "quantum", "choice", "which channel is cut", choices=("quantum", "classical")
     )
 
+    def takes_registers(self) -> bool:
+        """It is light."""
+        return self.channel == "quantum"
+
     def on_photons(self, eve: Eve, train: Train, where: slice, receiver: str) -> None:  # noqa: ARG002  the hook's
         """Let no photon pass."""
         if self.channel == "quantum":
@@ -54,6 +58,7 @@ _TARGETS = {
     "frame-bits": "bits",
     "amplification": "seed",
     "tag": "tag",
+    "parcel": "sealed",
     "query": "sealed",
     "answer": "sealed",
 }
@@ -128,17 +133,17 @@ class Replay(Action):
     fraction: float = parameter(
         1.0, "fraction", "share of the messages that are sent again", minimum=0.0, maximum=1.0
     )
-    messages: Literal["queries", "link"] = parameter(
-        "queries", "choice", "which messages", choices=("queries", "link")
+    messages: Literal["queries", "link", "parcels"] = parameter(
+        "queries", "choice", "which messages", choices=("queries", "link", "parcels")
     )
     after: float = parameter(0.1, "s", "how long after the original the copy is sent", minimum=0.0)
 
     def on_frame(self, eve: Eve, frame: Frame, envelope: Envelope) -> None:  # noqa: ARG002  the hook's
         """Let the message pass, and send it once more later."""
-        if self.messages == "queries":
-            meant = kind_of(envelope.body) == "query"
+        if self.messages != "link":
+            meant = kind_of(envelope.body) == {"queries": "query", "parcels": "parcel"}[self.messages]
         else:
-            meant = envelope.session != Envelope.QUERIES and envelope.receiver == "bob"
+            meant = envelope.session >= 0 and envelope.receiver == "bob"
         if meant and eve.random("replay").random() < self.fraction:
             eve.inject(envelope, self.after)
 
