@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -22,6 +23,8 @@ UNKNOWN = 0
 """What its query records have as the right answer: an attacker has no use for one."""
 
 
+_LARGEST_SCORE = 1e6  # far above any machine's decision value
+
 _PATIENCE = 1000
 """Batches that a strategy may ask in vain after the end before it is taken to have nothing."""
 
@@ -29,7 +32,8 @@ _PATIENCE = 1000
 class Intruder(Client):
     """An attacker with a client's keys and a client's manners: one question after the other, at its rate.
 
-    A question that is not answered, or not asked for lack of budget or time, comes back to the strategy as NaN.
+    A question that is not answered, or not asked for lack of budget or time, comes back to the strategy as NaN; so does an
+    answer that no server gives, which may come where messages have no MAC.
 
     Args:
         env: the simulation.
@@ -140,9 +144,11 @@ class Intruder(Client):
 
 
 def _value(query: QueryRecord) -> float:
-    """What an answer said."""
+    """What an answer said; NaN where that is neither a class nor a likely score."""
     assert query.answer is not None  # noqa: S101  it has been answered
-    return float(query.answer) if query.score is None else query.score
+    if query.score is None:
+        return float(query.answer) if query.answer in (0, 1) else math.nan
+    return query.score if abs(query.score) < _LARGEST_SCORE else math.nan
 
 
 def _wait_s(query: QueryRecord) -> float:

@@ -175,6 +175,15 @@ class KeyManager:
         """
         return self._issued(*self.outgoing.take(size))
 
+    def discard(self) -> int:
+        """Throw away the key that could be issued now, in bits; what comes later is fresh. Keys issued before stay good."""
+        count = self.outgoing.available_bits
+        if count:
+            self.outgoing.take(count)
+            self._tell_stored()
+            self._observer.event(self.name, "key_discarded", bits=count)
+        return count
+
     def _issued(self, address: int, bits: NDArray[np.uint8]) -> Key:
         key = Key(_key_id(self._outgoing_stream, address, len(bits)), bits)
         self.issued.append(key.key_id)

@@ -338,5 +338,34 @@ def rate(
         )
 
 
+@app.command()
+def reproduce(
+    what: Annotated[
+        str, typer.Argument(metavar="[paper|attacks|detector]", help="What to measure.")
+    ] = "paper",
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="Minutes for more seeds and points, or two for fewer.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Data sets or bouts for each mean.  [default: the mode's]", min=2),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New, empty, or an earlier reproduction's.  [default: results/reproduction/<what>]"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the paper's claims, the duels of attacks and defences, or the detectors."""
+    with _speaking_plainly(f"reproducing {what}"):
+        from scenarios.reproduction.command import reproduce as reproduced  # noqa: PLC0415
+
+        made = reproduced(what, full=full, seed=seed, seeds=seeds, out=out, say=_say)
+        print(json.dumps(made.as_data(), allow_nan=False) if as_json else made.printed())
+
+
 if __name__ == "__main__":
     main()

@@ -147,8 +147,11 @@ def print_result(result: Result) -> None:
         ("stores", stores),
         ("queries", _queries(queries)),
         ("", _latency(queries)),
+        ("model", _model(s["model"])),
+        *_model_attacks(s["model"]),
         ("eve", _eve(eve)),
         ("alarms", _telemetry(eve)),
+        ("checks", _checks(s["algorithm_2"])),
     ]
     parts: list[RenderableType] = [head, _pairs(rows)]
     if result.verdicts:
@@ -307,6 +310,39 @@ def _latency(queries: dict[str, Any]) -> str:
         return ""
     percentiles = (_glued(name, _quantity(latency[name], TIME)) for name in ("p50", "p95", "p99"))
     return f"latency {', '.join(percentiles)}"
+
+
+def _model(model: dict[str, Any] | None) -> str:
+    """How right the model is, beside others."""
+    if model is None:
+        return ""
+    training, accuracy = model["training"], model["accuracy"]
+    told = f"{model['kind']}, right in {_quantity(accuracy['served'], FRACTION)}"
+    if accuracy["untouched"] != accuracy["served"]:
+        told += f" (untouched {_quantity(accuracy['untouched'], FRACTION)})"
+    beside = (_glued(name, _quantity(accuracy[name], FRACTION)) for name in ("rbf-svm", "logistic"))
+    told += f"; beside it {', '.join(beside)}"
+    if training["poisoned"] or training["removed"]:
+        told += f"; {training['poisoned']:,} rows poisoned, {training['removed']:,} left out"
+    return told
+
+
+def _model_attacks(model: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What attacks on the model came to, a line each."""
+    attacks = {} if model is None else model["attacks"]
+    return [
+        (
+            "",
+            f"{verb}: "
+            + ", ".join(_glued(name.replace("_", " "), _plain(value)) for name, value in figures.items()),
+        )
+        for verb, figures in attacks.items()
+    ]
+
+
+def _checks(checks: dict[str, dict[str, Any]]) -> str:
+    """Algorithm 2's verdicts."""
+    return ", ".join(_glued(f"{name}:", check["verdict"]) for name, check in checks.items())
 
 
 def _eve(eve: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from scenarios.inference_contradictions import without_use_of_inference
 from scenarios.units import TIME, format_quantity
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def unmet(need: str, scenario: Scenario) -> str:
 def without_use(scenario: Scenario) -> Iterator[Path]:
     """Values that a scenario's link has no use for."""
     yield from without_use_of_source(scenario.link)
+    yield from without_use_of_inference(scenario)
     if scenario.link.protocol != "e91":
         yield "defences", "abort_below_chsh"
     if scenario.link.source.kind != "weak-coherent" or scenario.link.decoys:

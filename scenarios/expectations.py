@@ -113,14 +113,44 @@ SUMMARY_PATHS: dict[str, Kind] = {
     "eve.overheard.messages": _COUNT,
     "eve.overheard.clients": _COUNT,
     "eve.overheard.lengths": _COUNT,
+    "model.mode": _WORD,
+    "model.training.rows": _COUNT,
+    "model.training.poisoned": _COUNT,
+    "model.training.removed": _COUNT,
+    "model.training.removed_poisoned": _COUNT,
+    **{
+        f"model.accuracy.{model}": _FRACTION
+        for model in ("served", "untouched", "qsvm", "rbf-svm", "logistic")
+    },
+    "model.doubted": _COUNT,
+    "model.canaries.asked": _COUNT,
+    "model.canaries.wrong": _COUNT,
+    "model.canaries.alarm_s": _TIME,
+    "model.delivery.status": _WORD,
+    "model.delivery.security": _WORD,
+    "model.delivery.fell_back": _FLAG,
+    "model.delivery.installed_s": _TIME,
+    "model.delivery.parcel_bytes": _COUNT,
+    "model.delivery.qkd_bits": _BITS,
+    "model.leak.line_bits": _NUMBER,
+    "model.leak.server_bits": _NUMBER,
+    "model.leak.gram_error": _NUMBER,
+    "model.leak.key_bits": _BITS,
+    "model.privacy_epsilon": _NUMBER,
+    "model.playbook.discarded_bits": _BITS,
+    **{
+        f"algorithm_2.{check}.verdict": _WORD
+        for check in ("composability", "refresh", "leakage", "resources")
+    },
 }
-"""What an expectation may name in the summary; besides these `link.abort_reasons.REASON`, 0 where none did.
+"""What an expectation may name in the summary; besides these `link.abort_reasons.REASON`, `model.playbook.actions.ACTION` and
+`model.delivery.refused.CAUSE`, 0 where none did, and `model.attacks.VERB.FIGURE`, a plain number.
 
 Left out on purpose: what depends on the machine (`wall_s`, `out`), what the expectations decide (`verdict`), and tables and
 lists, which have no order.
 """
 _ABORT_REASONS = "link.abort_reasons"
-_TALLIES = (_ABORT_REASONS, "link.no_key_for")
+_TALLIES = (_ABORT_REASONS, "link.no_key_for", "model.playbook.actions", "model.delivery.refused")
 """What never occurred is not in these tables: that is a count of zero."""
 
 SERIES: dict[str, tuple[Kind, str]] = {
@@ -162,6 +192,10 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_OPEN_ENDED = re.compile(
+    r"(link\.abort_reasons|model\.attacks\.[a-z_0-9]+|model\.playbook\.actions|model\.delivery\.refused)\.[a-z][a-z0-9_-]*"
+)
+"""Paths whose last names come from what happened."""
 _OPERATOR = re.compile(r"[<>=!]+")
 _CALL = re.compile(r"(\w+)\s*\(\s*([\w.]*)\s*\)")
 _LONGEST = 500  # characters of an expression
@@ -195,7 +229,7 @@ class SummaryValue:
     @property
     def kind(self) -> Kind:
         """What the path holds."""
-        return SUMMARY_PATHS.get(self.path, _COUNT)
+        return SUMMARY_PATHS.get(self.path, _NUMBER if self.path.startswith("model.attacks.") else _COUNT)
 
     def evaluate(self, summary: Mapping[str, Any], _series: Series) -> Value:
         """The value under the path, None when missing or not a number."""
@@ -372,7 +406,7 @@ def _left(text: str, end: int) -> SummaryValue | SeriesValue:
 
 def _path(name: str) -> SummaryValue | None:
     """The summary value called `name`, None when there is none."""
-    known = name in SUMMARY_PATHS or re.fullmatch(rf"{re.escape(_ABORT_REASONS)}\.[a-z][a-z0-9_-]*", name)
+    known = name in SUMMARY_PATHS or _OPEN_ENDED.fullmatch(name)
     return SummaryValue(name) if known else None
 
 

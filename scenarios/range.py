@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import simpy
-from numpy.typing import NDArray
 
 from netsim.channel import ChannelParameters, ClassicalChannel, Conditions, QuantumChannel
 from netsim.fabric.base import Fabric
@@ -21,6 +20,7 @@ from netsim.photonics.emitter import Emitter
 from netsim.photonics.fibre import DELAY_S_PER_KM, Disturbance
 from netsim.photonics.free_space import LossProfile, SatellitePass
 from netsim.photonics.raman import RamanNoise
+from netsim.photonics.train import Train
 from netsim.postprocessing.reconciliation import CASCADE_ROUNDS, Reconciliation
 from netsim.protocols.bb84 import BB84
 from netsim.protocols.bbm92 import BBM92
@@ -35,14 +35,13 @@ from netsim.topology import Site, Topology
 from netsim.window import Window
 from nodes.alarm import AlarmParameters, SequentialAlarm
 from nodes.alice import Alice
-from nodes.attacks.classical import ExhaustKeys, Impersonate
+from nodes.attacks.classical import Impersonate
 from nodes.attacks.devices import TrojanHorse
-from nodes.attacks.environment import AddedDelay, AddedLoss, Misalign, SlowServer
-from nodes.attacks.model import FlipLabels
+from nodes.attacks.environment import AddedDelay, AddedLoss, Misalign
 from nodes.attacks.surroundings import Surroundings
 from nodes.bob import Bob
 from nodes.charlie import Bench, Charlie
-from nodes.client import Client, Workload
+from nodes.client import Client
 from nodes.double import FIRST_ADDRESS, Double
 from nodes.eve import Eve
 from nodes.gateway import Gateway
@@ -50,19 +49,17 @@ from nodes.kme import KeyManager
 from nodes.link import LinkParameters, Post
 from nodes.monitors import INCOMING, SILENT, Entrance, PowerMonitor, honest, references
 from nodes.observer import Observer
-from nodes.qml.datasets import DataSet, split, two_clusters
-from nodes.qml.poisoning import flip_labels
-from nodes.qml.qsvm import QuantumSVM
-from nodes.qml.strategy import Classifier
 from nodes.queries import QueryFormat
-from nodes.questions import Pool
 from nodes.relayed import RELAY, RelayedAlice, RelayedBob
-from nodes.server import Capacity, Server
+from nodes.server import Server
 from nodes.session import AuthenticationPool, ForgedTagKeys, NoTagKeys, TagKeys
 from nodes.source import PairSource
+from scenarios.inference import lesson
+from scenarios.inference_range import Inference, inference_side, layout_of
+from scenarios.inference_range import Surroundings as Around
 from scenarios.recorder import Deaf, Recorder
 from scenarios.schema import Scenario
-from scenarios.sections import AUTO, Link, Queries
+from scenarios.sections import AUTO, Link
 
 TRAIN_FRACTION = 0.7
 POWER_MONITOR = PowerMonitor(sensitivity=1e-5, noise=1e-6)
@@ -87,10 +84,20 @@ class Range:
     bob: Bob
     eve: Eve
     keys: tuple[KeyManager, KeyManager]
-    clients: tuple[Client, ...]
-    server: Server | None
+    inference: Inference | None
+    layout: QueryFormat
     channels: tuple[ClassicalChannel, ...]
     streams: Streams
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """The honest clients; none where nobody asks."""
+        return self.inference.clients if self.inference is not None else ()
+
+    @property
+    def server(self) -> Server | None:
+        """The inference server; None where nobody asks."""
+        return self.inference.server if self.inference is not None else None
 
 
 def topology_of(scenario: Scenario) -> Topology:
@@ -253,7 +260,8 @@ class _Builder:
         self.recorder = Recorder(self.env)
         self.fabric = fabric
         self.preshared = random_bits(scenario.keys.preshared, streams("preshared"))
-        self.layout = QueryFormat(features=2, mac=scenario.defences.query_mac)
+        self.lesson = lesson(scenario, streams) if scenario.queries is not None else None
+        self.layout = layout_of(scenario, self.lesson)
         self.gateways = {host: Gateway(host, self.recorder) for host in ("alice", "bob")}
         self.channels: list[ClassicalChannel] = []
 
@@ -281,7 +289,28 @@ class _Builder:
         self.gateways["alice"].route({"alice": alice.on_envelope})
         self.gateways["bob"].route({"bob": bob.on_envelope})
         self.fabric.attach({"eve": eve})
-        clients, rogues, server = self._queries(keys, to_bob, to_alice)
+        inference = (
+            None
+            if self.lesson is None
+            else inference_side(
+                Around(
+                    env,
+                    streams,
+                    scenario,
+                    self.recorder,
+                    self.layout,
+                    link.receiver,
+                    keys,
+                    to_bob,
+                    to_alice,
+                    self.gateways,
+                    self._wired,
+                    self._conditions,
+                    self._registers,
+                ),
+                self.lesson,
+            )
+        )
 
         def begin() -> None:
             if middle:
@@ -294,10 +323,8 @@ class _Builder:
             env.process(alice.run(scenario.duration))
             if isinstance(bob, RelayedBob):
                 env.process(bob.run(scenario.duration))
-            if server is not None:
-                env.process(server.run())
-            for client in (*clients, *rogues):
-                env.process(client.run())
+            if inference is not None:
+                inference.begin(env)
 
         begin()
         return Range(
@@ -309,8 +336,8 @@ class _Builder:
             bob,
             eve,
             keys,
-            clients,
-            server,
+            inference,
+            self.layout,
             tuple(self.channels),
             streams,
         )
@@ -459,6 +486,10 @@ class _Builder:
         self.channels.append(channel)
         return channel
 
+    def _registers(self, on_train: Callable[[Train], None]) -> Callable[[Train], None]:
+        """The fibre from Alice's site to the server's, for questions that are light."""
+        return QuantumChannel(self.env, self.fabric, "alice", "bob", on_train).send
+
     def _conditions(self, hop: str) -> tuple[Conditions, ...]:
         conditions = []
         for entry in self.scenario.timeline:
@@ -541,121 +572,6 @@ class _Builder:
             attenuation=link.receiver.attenuation,
             isolation_db=self.scenario.link.source.isolation,
         )
-
-    def _queries(
-        self, keys: tuple[KeyManager, KeyManager], to_bob: ClassicalChannel, to_alice: ClassicalChannel
-    ) -> tuple[tuple[Client, ...], tuple[Client, ...], Server | None]:
-        scenario, queries = self.scenario, self.scenario.queries
-        if queries is None:
-            return (), (), None
-        training, test = self._data()
-        lan = ChannelParameters(
-            _LAN_BANDWIDTH_BPS, scenario.server.lan_latency, conditions=self._conditions("bob-server")
-        )
-        back = self._wired("server", "bob", self.gateways["bob"], lan)
-        server = Server(
-            self.env,
-            back.send,
-            keys[1],
-            self._capacity(),
-            self.layout,
-            lambda: _model(training),
-            self.recorder,
-        )
-        door = Gateway("server", self.recorder)
-        door.route({"server": server.on_envelope})
-        self.gateways["bob"].route({"server": self._wired("bob", "server", door, lan).send})
-        clients = tuple(
-            self._client(number + 1, queries, keys[0], to_bob, test) for number in range(queries.clients)
-        )
-        rogues = tuple(
-            self._client(queries.clients + 1 + i, rogue, keys[0], to_bob, test, until_s)
-            for i, (rogue, until_s) in enumerate(self._rogues(queries))
-        )
-        for client in (*clients, *rogues):
-            self.gateways["alice"].route({client.name: client.on_envelope})
-            self.gateways["bob"].route({client.name: to_alice.send})
-        return clients, rogues, server
-
-    def _data(self) -> tuple[DataSet, DataSet]:
-        """Training set, poisoned if the timeline says so, and clean test set."""
-        training = self.scenario.server.training
-        data = two_clusters(training.samples, training.distance, self.streams("server/data"))
-        train, test = split(data, TRAIN_FRACTION, self.streams("server/split"))
-        for entry in self.scenario.timeline:
-            if isinstance(entry.action, FlipLabels):
-                how = entry.action.how
-                train, _ = flip_labels(train, entry.action.fraction, how, self.streams("eve/poison"))
-        return train, test
-
-    def _capacity(self) -> Capacity:
-        server = self.scenario.server
-        slowdowns = tuple(
-            (_window(entry.at, entry.until), entry.action.factor)
-            for entry in self.scenario.timeline
-            if isinstance(entry.action, SlowServer)
-        )
-        return Capacity(
-            server.workers, server.service_time, server.queue, self.scenario.defences.patience, slowdowns
-        )
-
-    def _rogues(self, queries: Queries) -> Iterator[tuple[Queries, float]]:
-        """The workload of each client that is Eve's, and until when."""
-        for entry in self.scenario.timeline:
-            if isinstance(entry.action, ExhaustKeys):
-                changes = {"arrivals": "periodic", "rate": entry.action.rate, "start": entry.at}
-                yield queries.model_copy(update=changes), math.inf if entry.until is None else entry.until
-
-    def _client(
-        self,
-        number: int,
-        queries: Queries,
-        keys: KeyManager,
-        to_bob: ClassicalChannel,
-        test: DataSet,
-        until_s: float = math.inf,
-    ) -> Client:
-        defences = self.scenario.defences
-        workload = Workload(
-            queries.arrivals,
-            queries.rate,
-            queries.start,
-            defences.query_budget,
-            defences.patience,
-            queries.timeout,
-            until_s,
-        )
-        return Client(
-            self.env,
-            number,
-            to_bob.send,
-            keys,
-            workload,
-            self.layout,
-            Pool(test),
-            self.streams(f"client-{number}"),
-            self.recorder,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _OneAnswer:
-    """What a machine learns from a training set in which an adversary has left one label only."""
-
-    label: int
-
-    def decide(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As sure as can be, for each row."""
-        return np.full(len(features), 1.0 if self.label else -1.0)
-
-    def classify(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The same for each row."""
-        return np.full(len(features), self.label, dtype=np.int64)
-
-
-def _model(training: DataSet) -> Classifier:
-    labels = np.unique(training.labels)
-    return QuantumSVM().fit(training) if len(labels) > 1 else _OneAnswer(int(labels[0]))
 
 
 def _window(at_s: float, until_s: float | None) -> Window:

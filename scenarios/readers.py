@@ -1,4 +1,4 @@
-"""How the values of a scenario file that are no quantities are read, spelled again and described in the JSON Schema.
+"""How the values of a scenario file that are no quantities are read, spelled again and described in the JSON Schema; a section's base.
 
 Quantities with units are read in `scenarios.units`.
 """
@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from scenarios.expectations import Expectation, parse
 from scenarios.units import (
@@ -188,6 +190,24 @@ class Names(Reader):
         return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
 
 
+class Words(Reader):
+    """A list of any words, perhaps none."""
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        """The words."""
+        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+            raise ValueError(f"got {shown(value)}, expected a list of words, like [duration, src_bytes]")
+        return tuple(value)
+
+    def spell(self, value: Any) -> Any:
+        """A list."""
+        return list(value)
+
+    def describe(self) -> dict[str, Any]:
+        """An array."""
+        return {"type": "array", "items": {"type": "string"}}
+
+
 @dataclasses.dataclass(frozen=True)
 class Numbers(Reader):
     """A short list of plain numbers within limits, at least one."""
@@ -261,3 +281,9 @@ class Expected(Reader):
             "description": "LEFT OP RIGHT, like qber during 3 s..6 s > 15 %",
             "pattern": "[<>=!]",
         }
+
+
+class Section(BaseModel):
+    """Base of the file's sections: immutable, and strict about keys and types."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")

@@ -21,6 +21,7 @@ from nodes.link import STEPS
 from nodes.queries import QueryRecord
 from nodes.session import AuthenticationPool
 from scenarios.expectations import Column, Series
+from scenarios.model_findings import MODEL_WATCHERS, algorithm_2_findings, model_findings
 from scenarios.range import Range
 
 CHSH_FAILURE = 0.01
@@ -132,7 +133,9 @@ class Referee:
             "keys": _keys(world, blocks),
             "queries": _queries(world, queries),
             "eve": _eve(world, blocks, queries),
+            "model": model_findings(world.inference),
         }
+        summary["algorithm_2"] = algorithm_2_findings(world, blocks)
         return Findings(summary, _series(world, blocks, queries), blocks, queries)
 
 
@@ -389,10 +392,18 @@ def _queries(world: Range, queries: tuple[QueryRecord, ...]) -> dict[str, Any]:
 
 def _eve(world: Range, blocks: tuple[BlockRow, ...], queries: tuple[QueryRecord, ...]) -> dict[str, Any]:
     attacks = [entry for entry in world.scenario.timeline if entry.action.adversarial]
-    # No alarm of the link tells of a poisoned model: detection counts from the first attack on the channels.
-    begin_s = min((entry.at for entry in attacks if entry.action.family != "model"), default=math.inf)
-    usual = {alarm.reason for alarm in world.recorder.alarms if alarm.t_s < begin_s}
-    alarms = [a.t_s for a in world.recorder.alarms if a.t_s >= begin_s and a.reason not in usual]
+    # No alarm of the link tells of an attack on the model, nor one of the model's of an attack on the link.
+    model_s = min((entry.at for entry in attacks if entry.action.family == "model"), default=math.inf)
+    link_s = min((entry.at for entry in attacks if entry.action.family != "model"), default=math.inf)
+    sounded = [
+        (alarm, model_s if alarm.node in MODEL_WATCHERS else link_s) for alarm in world.recorder.alarms
+    ]
+    usual = {alarm.reason for alarm, begin_s in sounded if alarm.t_s < begin_s}
+    delays = [
+        alarm.t_s - begin_s
+        for alarm, begin_s in sounded
+        if alarm.t_s >= begin_s and alarm.reason not in usual
+    ]
     read = world.eve.notebook.queries
     known_queries = sum(
         8 * len(query.plaintext)
@@ -405,10 +416,11 @@ def _eve(world: Range, blocks: tuple[BlockRow, ...], queries: tuple[QueryRecord,
         "known_key_bits": round(sum(row.eve_key_bits for row in blocks)),
         "known_query_bits": known_queries,
         "overheard": _overheard(world),
-        "detected": bool(alarms),
-        "detection_delay_s": alarms[0] - begin_s if alarms else None,
+        "detected": bool(delays),
+        "detection_delay_s": delays[0] if delays else None,
         "false_alarms": sum(
-            alarm.reason.startswith("telemetry: ") and alarm.t_s < begin_s for alarm in world.recorder.alarms
+            alarm.reason.startswith(("telemetry: ", "canary: ")) and alarm.t_s < begin_s
+            for alarm, begin_s in sounded
         ),
         "alarms": dict(sorted(collections.Counter(alarm.reason for alarm in world.recorder.alarms).items())),
     }

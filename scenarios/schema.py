@@ -35,11 +35,12 @@ from nodes.attacks.action import Action, Unit
 from nodes.attacks.catalogue import CATALOGUE
 from nodes.attacks.classical import AnalyseTraffic, ExhaustKeys, Replay, Tamper
 from nodes.attacks.environment import AddedDelay, AddedLoss
-from nodes.attacks.model import FlipLabels
 from scenarios.contradictions import link_contradictions, unmet, without_use
 from scenarios.expectations import Expectation, SeriesValue
-from scenarios.readers import Choice, Expected, Flag, Hop, Integer, Names, RealNumber, Text
-from scenarios.sections import Classical, Defences, Eve, Keys, Link, Queries, Section, Server
+from scenarios.inference_contradictions import action_contradictions, inference_contradictions
+from scenarios.inference_sections import Queries, Server
+from scenarios.readers import Choice, Expected, Flag, Hop, Integer, Names, RealNumber, Section, Text
+from scenarios.sections import Classical, Defences, Eve, Keys, Link
 from scenarios.units import (
     BITS,
     FRACTION,
@@ -294,6 +295,7 @@ def _contradictions(scenario: Scenario) -> Iterator[tuple[Location, str]]:
         got, length = format_quantity(scenario.eve.position, LENGTH), format_quantity(link.length, LENGTH)
         yield ("eve", "position"), f"got {got}, expected at most the link's length ({length})"
     yield from link_contradictions(scenario)
+    yield from inference_contradictions(scenario)
     if scenario.defences.authentication is True and keys.preshared < _AUTHENTICATION_KEY_BITS:
         least = f"at least {_AUTHENTICATION_KEY_BITS} bit for the first block's tags"
         without = "or defences.authentication: false"
@@ -335,23 +337,14 @@ def _entry_contradictions(entry: TimelineEntry, scenario: Scenario) -> Iterator[
     for need in action.requires():
         if message := unmet(need, scenario):
             yield "action", f"got {action.id}, which needs {message}"
-    if isinstance(action, FlipLabels):
-        yield from _at_the_start(entry)
+    yield from action_contradictions(entry, scenario)
     if scenario.queries is None:
         yield from _needs_queries(action)
 
 
-def _at_the_start(entry: TimelineEntry) -> Iterator[tuple[str, str]]:
-    """What is wrong with the times of something that happens before the model is trained."""
-    if entry.at > 0:
-        yield "at", f"got {format_quantity(entry.at, TIME)}, expected 0 s: the model is trained at the start"
-    if entry.until is not None:
-        yield "until", f"{entry.action.id} takes none: the model is trained once, at the start"
-
-
 def _needs_queries(action: Action) -> Iterator[tuple[str, str]]:
     """What of an action has no sense when nobody asks the server: which key, and why."""
-    asked = isinstance(action, FlipLabels | ExhaustKeys | AnalyseTraffic) or (
+    asked = isinstance(action, ExhaustKeys | AnalyseTraffic) or (
         isinstance(action, Replay) and action.messages == "queries"
     )
     if asked or getattr(action, "id", "").startswith("server."):

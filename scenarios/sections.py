@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from netsim.postprocessing.reconciliation import CODES
-from scenarios.readers import Choice, Flag, Integer, LossTable, Numbers, RealNumber
+from scenarios.inference_sections import ModelDefences, Playbook
+from scenarios.readers import Choice, Flag, Integer, LossTable, Numbers, RealNumber, Section
 from scenarios.units import (
     BITS,
     FRACTION,
     LENGTH,
     POWER,
-    RATE,
     RATIO,
     TIME,
     BitsPerSecond,
@@ -34,12 +34,6 @@ PROTOCOLS = ("bb84", "e91", "bbm92", "six-state", "mdi")
 
 AUTO = "auto"
 """Leaves the choice of the reconciliation code to the range."""
-
-
-class Section(BaseModel):
-    """Base of the file's sections: immutable, and strict about keys and types."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class Source(Section):
@@ -283,49 +277,6 @@ class Keys(Section):
     request_latency: Seconds = Field(default=1e-3, description="of a key delivery call at its site")
 
 
-class Queries(Section):
-    """Who asks the inference server, how often."""
-
-    clients: Annotated[int, Integer(Limits(minimum=1, maximum=1000))] = Field(
-        default=1, description="clients at Alice's site"
-    )
-    arrivals: Annotated[Literal["poisson", "periodic"], Choice(("poisson", "periodic"))] = Field(
-        default="poisson", description="how the queries of a client are spread"
-    )
-    rate: Annotated[float, Quantity(RATE, Limits(above=0))] = Field(
-        default=5.0, description="queries, per client"
-    )
-    start: Seconds = Field(default=0.0, description="when the clients begin")
-    timeout: Annotated[float, Quantity(TIME, Limits(above=0))] = Field(
-        default=2.0, description="an answer later than this counts as lost"
-    )
-
-
-class Training(Section):
-    """What the server's model is trained on: two Gaussian clusters."""
-
-    samples: Annotated[int, Integer(Limits(minimum=10, maximum=20_000))] = Field(
-        default=200, description="of both classes together"
-    )
-    distance: Annotated[float, RealNumber(Limits(above=0))] = Field(
-        default=3.2, description="between the cluster centres, in standard deviations"
-    )
-
-
-class Server(Section):
-    """The inference server at Bob's site."""
-
-    workers: Annotated[int, Integer(Limits(minimum=1, maximum=1000))] = Field(
-        default=1, description="queries served at the same time"
-    )
-    service_time: Seconds = Field(default=2e-3, description="of one query")
-    queue: Annotated[int, Integer(Limits(minimum=0, maximum=1_000_000))] = Field(
-        default=100, description="waiting places; a query that finds none is rejected"
-    )
-    lan_latency: Seconds = Field(default=1e-4, description="Bob's site to the server, one way")
-    training: Training = Field(default_factory=Training)
-
-
 class Alarm(Section):
     """A sequential test of the telemetry: counts, error rates and instruments, never the key."""
 
@@ -369,3 +320,5 @@ class Defences(Section):
     query_budget: Annotated[int, Integer(Limits(minimum=0))] | None = Field(
         default=None, description="queries a client may ask; null is any number"
     )
+    model: ModelDefences = Field(default_factory=ModelDefences)
+    playbook: Playbook | None = Field(default=None, description="absent or null: scores set nothing off")

@@ -11,6 +11,8 @@ Directives, for MyST pages:
     messages        the kinds of classical message
     scenarios       the scenarios that ship
     benchmark NAME  the table of results/benchmarks/NAME.json: medians, and goals with whether they were met
+    duels SOURCE    attacks against defences, from results/reproduction/attacks: training or queries
+    verdicts, claims, detectors   from results/reproduction
     result NAME     what `evelab run NAME --fabric direct` prints: the scenario is run while the pages are built
 
 A build warns, and with -W fails, where a page ought to name something that the code has and does not.
@@ -19,6 +21,7 @@ A build warns, and with -W fails, where a page ought to name something that the 
 from __future__ import annotations
 
 import contextlib
+import csv
 import inspect
 import io
 import json
@@ -204,7 +207,7 @@ def _series() -> str:
 def _catalogue() -> str:
     rows = [
         (
-            f"[{_code(action.id)}](eve.md#{_anchor(action.id)})",
+            f"[{_code(action.id)}]({_page(action)}#{_anchor(action.id)})",
             _escaped(_first_line(action)),
             action.family,
             _escaped(", ".join(action.defences)) or "–",
@@ -212,6 +215,11 @@ def _catalogue() -> str:
         for action in CATALOGUE.values()
     ]
     return _table(("action", "what it does", "family", "defences"), rows)
+
+
+def _page(action: type[Action]) -> str:
+    """The page that an action's own section stands on."""
+    return "model.md" if action.family == "model" or action.id.startswith("data.") else "eve.md"
 
 
 def _anchor(identifier: str) -> str:
@@ -299,6 +307,91 @@ def _figure(value: float) -> str:
     return f"{value:.4f}" if 0.9 < value < 1.5 else f"{value:.3g}"
 
 
+def _reproduced(what: str, table: str) -> list[dict[str, str]]:
+    """Rows of a table of results/reproduction."""
+    path = Path(__file__).parents[2] / "results" / "reproduction" / what / f"{table}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _duels(source: str) -> str:
+    """Attacks against defences: the harm alone, what a defence leaves of it, what it gains and costs."""
+    rows: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for row in _reproduced("attacks", f"duels-{source}"):
+        rows.setdefault((row["attack"], row["defence"]), {})[row["quantity"]] = row
+    cells = []
+    for (attack, defence), told in rows.items():
+        alone = defence == "none"
+        left, benefit, cost = (
+            "–" if alone else _interval(told[name]) for name in ("harm_defended", "benefit", "cost")
+        )
+        judged = "" if alone else told["benefit"]["judged"]
+        cells.append(
+            (_escaped(attack), _escaped(defence), _interval(told["harm"]), left, benefit, judged, cost)
+        )
+    return _table(("attack", "defence", "harm", "left", "benefit", "", "cost"), cells)
+
+
+def _verdicts() -> str:
+    """How many claims came out how, and which."""
+    found: dict[str, list[str]] = {}
+    for row in _reproduced("paper", "claims"):
+        found.setdefault(row["verdict"], []).append(row["claim"])
+    order = ("holds", "holds under stated conditions", "does not hold", "cannot be tested")
+    rows = [
+        (word, str(len(found[word])), ", ".join(map(_code, found[word]))) for word in order if word in found
+    ]
+    return _table(("verdict", "claims", "which"), rows)
+
+
+def _claims() -> str:
+    """Each claim: what the paper says, what was measured, the verdict and why."""
+    rows = [
+        (
+            f"{_code(row['claim'])}: {_escaped(row['says'])} ({_escaped(row['where'])})",
+            _escaped(row["printed"]),
+            _escaped(row["ours"]),
+            f"**{row['verdict']}**. {_escaped(row['why'])}",
+        )
+        for row in _reproduced("paper", "claims")
+    ]
+    return _table(("the paper says", "printed", "ours", "verdict"), rows)
+
+
+def _detectors() -> str:
+    """Detection rates at the same false-alarm rate, on attacks of training and on others."""
+    rows: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for row in _reproduced("detector", "detectors"):
+        rows.setdefault((row["detector"], row["inputs"]), {})[row["group"]] = row
+    cells = []
+    for (detector, inputs), groups in rows.items():
+        shares = [_share(groups[group]) for group in ("honest", "known", "held out", "invisible")]
+        area = groups["held out"]["auc"]
+        cells.append((detector, inputs or "–", *shares, "–" if area == "nan" else f"{float(area):.2f}"))
+    header = (
+        "detector",
+        "inputs",
+        "false alarms",
+        "known attacks",
+        "held-out attacks",
+        "invisible attacks",
+        "AUC, held out",
+    )
+    return _table(header, cells)
+
+
+def _share(row: dict[str, str]) -> str:
+    mean, low, high = (100 * float(row[name]) for name in ("rate", "low", "high"))
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def _interval(row: dict[str, str]) -> str:
+    if not row["mean"] or row["mean"] == "nan":
+        return "not told"
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+    return f"{mean:.3f} ± {(high - low) / 2:.3f}"
+
+
 _GENERATED: dict[str, Callable[..., str]] = {
     "scenario-keys": _scenario_keys,
     "timeline-keys": _timeline_keys,
@@ -310,6 +403,10 @@ _GENERATED: dict[str, Callable[..., str]] = {
     "scenarios": _scenarios,
     "benchmark": _benchmark,
     "result": _result,
+    "duels": _duels,
+    "verdicts": _verdicts,
+    "claims": _claims,
+    "detectors": _detectors,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nodes.attacks.action import Action
+from nodes.attacks.asking import Evade, Extract, HostileHost, InferMembership, Invert, TimeAnswers
 from nodes.attacks.channel import InterceptResend, NoiseMasked
 from nodes.attacks.classical import AnalyseTraffic, Cut, ExhaustKeys, Impersonate, Replay, Tamper
 from nodes.attacks.devices import (
@@ -14,8 +15,8 @@ from nodes.attacks.devices import (
     Wavelength,
     WeakRandom,
 )
-from nodes.attacks.environment import AddedDelay, AddedLoss, Misalign, SlowServer
-from nodes.attacks.model import FlipLabels
+from nodes.attacks.environment import AddedDelay, AddedLoss, DriftData, Misalign, SlowServer
+from nodes.attacks.model import Backdoor, FlipLabels, PoisonFeatures
 from nodes.attacks.photon_number import (
     BeamSplitting,
     DecoyMimicking,
@@ -52,9 +53,18 @@ CATALOGUE: dict[str, type[Action]] = {
         ExhaustKeys,
         AnalyseTraffic,
         FlipLabels,
+        PoisonFeatures,
+        Backdoor,
+        Evade,
+        Extract,
+        Invert,
+        InferMembership,
+        TimeAnswers,
+        HostileHost,
         AddedDelay,
         AddedLoss,
         Misalign,
         SlowServer,
+        DriftData,
     )
 }

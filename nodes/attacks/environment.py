@@ -77,3 +77,24 @@ class SlowServer(Action):
     factor: float = parameter(
         dataclasses.MISSING, "number", "service time is multiplied by this", minimum=1e-3
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class DriftData(Action):
+    """Let what clients ask about wander away from what the model learnt."""
+
+    id: ClassVar[str] = "data.drift"
+    family: ClassVar[str] = "environment"
+    adversarial: ClassVar[bool] = False
+    sign: ClassVar[str] = "accuracy falls, slowly, and no message looks odd"
+    gets: ClassVar[str] = "nothing"
+    source: ClassVar[str] = "Gama et al. 2014, a survey on concept drift adaptation"
+    defences: ClassVar[tuple[str, ...]] = ("defences.model.canaries",)
+
+    amount: float = parameter(
+        0.3,
+        "number",
+        "how far they have moved at the end, of the features' range, from class 1 towards class 0",
+        minimum=0.0,
+        maximum=1.0,
+    )

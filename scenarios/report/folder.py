@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from netsim.errors import ScenarioError
@@ -139,6 +139,62 @@ class _EveSummary(_Part):
     overheard: dict[str, int]
 
 
+class _Training(_Part):
+    rows: int
+    poisoned: int
+    removed: int
+    removed_poisoned: int
+
+
+class _Canaries(_Part):
+    asked: int
+    answered: int
+    wrong: int
+    alarm_s: float | None
+
+
+class _Delivery(_Part):
+    sentence: str
+
+
+class _Playbook(_Part):
+    actions: dict[str, int]
+
+
+class _Leak(_Part):
+    questions_bits: float
+    line_bits: float
+    server_bits: float
+    gram_error: float | None
+    key_bits: int
+
+
+class ModelSummary(_Part):
+    """What the summary says of the model."""
+
+    kind: str
+    data: str
+    features: int
+    mode: str
+    answers: str
+    training: _Training
+    test_rows: Annotated[int, Field(ge=0)]
+    accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    attacks: dict[str, dict[str, float | None]]
+    doubted: int
+    canaries: _Canaries | None
+    delivery: _Delivery | None
+    playbook: _Playbook | None
+    privacy_epsilon: float | None
+    leak: _Leak | None
+
+
+class _Check(_Part):
+    verdict: str
+    sentence: str
+    evidence: dict[str, float | str | None]
+
+
 class _Summary(_Part):
     scenario: str
     verdict: str
@@ -149,6 +205,8 @@ class _Summary(_Part):
     keys: _KeysSummary
     queries: _QueriesSummary
     eve: _EveSummary
+    model: ModelSummary | None
+    algorithm_2: dict[str, _Check]
 
 
 class _Verdict(_Part):

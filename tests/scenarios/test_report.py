@@ -32,7 +32,18 @@ expect:
   - qber during 1 s..2 s > 15 %
   - queries.latency_s.p95 < 100 ms
 """
-SECTIONS = ["expectations", "errors", "key", "queries", "eve", "ledger", "time", "conversation", "origin"]
+SECTIONS = [
+    "expectations",
+    "errors",
+    "key",
+    "queries",
+    "model",
+    "eve",
+    "ledger",
+    "time",
+    "conversation",
+    "origin",
+]
 BLOCK = {
     "block": 0,
     "start_s": 0.0,
@@ -217,6 +228,42 @@ class Folder:
                     "false_alarms": 0,
                     "overheard": {"messages": 0, "clients": 0, "lengths": 0},
                 },
+                "model": {
+                    "kind": "qsvm",
+                    "data": "clusters",
+                    "features": 2,
+                    "mode": "otp",
+                    "answers": "score",
+                    "training": {"rows": 140, "poisoned": 14, "removed": 9, "removed_poisoned": 5},
+                    "test_rows": 60,
+                    "accuracy": {
+                        "served": 0.9,
+                        "untouched": 0.95,
+                        "qsvm": 0.9,
+                        "rbf-svm": 0.95,
+                        "logistic": 0.95,
+                    },
+                    "attacks": {"extract": {"questions": 16.0, "score_error": 0.0, "agreement": None}},
+                    "doubted": 3,
+                    "canaries": {"asked": 20, "answered": 19, "wrong": 8, "alarm_s": 1.5},
+                    "delivery": {"sentence": "it was late."},
+                    "playbook": {"actions": {"alarm": 1}},
+                    "privacy_epsilon": 40.0,
+                    "leak": {
+                        "questions_bits": 5.9,
+                        "line_bits": 0.0,
+                        "server_bits": 5.9,
+                        "gram_error": None,
+                        "key_bits": 552,
+                    },
+                },
+                "algorithm_2": {
+                    "leakage": {
+                        "verdict": "leakage",
+                        "sentence": "It leaks.",
+                        "evidence": {"queries": 16, "gradient_error": 0.25, "program": None},
+                    }
+                },
             },
             "expect": [
                 {"expression": expression, "value": value, "passed": value > 0.2}
@@ -318,7 +365,7 @@ def folder(tmp_path):
 
 
 def test_the_page_has_its_sections_in_order(folder):
-    """Headline first, then expectations, errors, key, queries, Eve, ledger, time, conversation, origin."""
+    """Headline first, then expectations, errors, key, queries, the model, Eve, ledger, time, conversation, origin."""
     page = folder.report()
     assert re.findall(r'<section id="(\w+)"', page) == SECTIONS
     assert page.startswith("<!DOCTYPE html>\n<html lang=")
