@@ -183,6 +183,7 @@ class Server:
             return
         blank = Answer(query.client, query.sequence, key.key_id.bytes, b"")
         answer = dataclasses.replace(blank, sealed=seal(told, blank.header(), key.bits, self._layout.mac))
+        self.told[query.client] += 1
         self._send(
             Envelope(self.name, f"client-{query.client}", Envelope.QUERIES, query.sequence, answer.encode())
         )
@@ -204,7 +205,6 @@ class Server:
         if doubted is not None and features is not None and doubted(features)[0]:
             self.doubts[client] += 1
             self._observer.event(self.name, "query_doubted", client=client)
-        self.told[client] += 1
         return self._mode.pack(values, self._answering.answers)
 
     def _reject_unopened(self, reason: str, query: Query) -> None:

@@ -148,6 +148,7 @@ def print_result(result: Result) -> None:
         ("queries", _queries(queries)),
         ("", _latency(queries)),
         ("model", _model(s["model"])),
+        *_around_the_model(s["model"]),
         *_model_attacks(s["model"]),
         ("eve", _eve(eve)),
         ("alarms", _telemetry(eve)),
@@ -325,6 +326,29 @@ def _model(model: dict[str, Any] | None) -> str:
     if training["poisoned"] or training["removed"]:
         told += f"; {training['poisoned']:,} rows poisoned, {training['removed']:,} left out"
     return told
+
+
+def _around_the_model(model: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """How questions and the model travel, and who watches the answers; what is as usual is left out."""
+    if model is None:
+        return []
+    told = []
+    leak, canaries, playbook = model["leak"], model["canaries"], model["playbook"]
+    if model["mode"] != "otp" and leak is not None:
+        told.append(
+            f"mode {model['mode']}: a question costs {_quantity(leak['key_bits'], BITS)} of key; of {_plain(leak['questions_bits'])} bits "
+            f"the line holds at most {_plain(leak['line_bits'])}, the server {_plain(leak['server_bits'])}"
+        )
+    if model["delivery"] is not None:
+        told.append(f"delivery: {model['delivery']['sentence']}")
+    if canaries is not None:
+        when = canaries["alarm_s"]
+        alarm = "no alarm" if when is None else _glued("alarm at", _quantity(when, TIME))
+        told.append(f"canaries: {canaries['answered']:,} answered, {canaries['wrong']:,} wrong, {alarm}")
+    if playbook is not None:
+        counts = ", ".join(_glued(f"{name}:", count) for name, count in playbook["actions"].items())
+        told.append(f"playbook: {counts or 'nothing was set off'}")
+    return [("", line) for line in told]
 
 
 def _model_attacks(model: dict[str, Any] | None) -> list[tuple[str, str]]:

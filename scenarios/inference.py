@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 
@@ -67,13 +68,18 @@ class Lesson:
         """What it would have been without attack and without defence."""
         if self.poisoned == 0 and self._plain:
             return self.served
-        return trained(self.scenario.server.model, self.honest, self.streams("server/model"))
+        return trained(self.scenario.server.model, self.honest, self._rng)
 
     def beside(self, name: str) -> Classifier:
         """Another kind of model on the same rows, and without defences."""
         if name == self.scenario.server.model and self._plain:
             return self.served
-        return trained(name, self.train, self.streams("server/model"))
+        return trained(name, self.train, self._rng)
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        """Where every model of the lesson begins, so that they differ by what they are trained on and not by luck."""
+        return copy.deepcopy(self.streams("server/model"))
 
     @property
     def _plain(self) -> bool:
@@ -84,7 +90,7 @@ class Lesson:
         return self.removed == 0 and defences.ensemble is None and defences.adversarial_training is None
 
     def _defended(self, name: str, rows: DataSet) -> Classifier:
-        defences, rng = self.scenario.defences.model, self.streams("server/model")
+        defences, rng = self.scenario.defences.model, self._rng
         if defences.ensemble is not None and len(np.unique(rows.labels)) > 1:
             from nodes.qml.ensemble import Ensemble  # noqa: PLC0415  few runs need it
 

@@ -175,6 +175,11 @@ def _mode(scenario: Scenario) -> Iterator[Fault]:
     model = scenario.defences.model
     if model.ensemble is not None and model.ensemble > 0:
         yield ("defences", "model", "ensemble"), f"whose members vote, not with mode: {queries.mode}"
+    if queries.estimator == "kernel" and model.adversarial_training is not None:
+        yield (
+            ("defences", "model", "adversarial_training"),
+            "whose machine keeps no support vectors, not with estimator: kernel: remove it",
+        )
     if server.delivery is not None and (queries.mode == "same-pad" or queries.estimator == "kernel"):
         yield ("server", "delivery"), f"not with mode: {queries.mode} and estimator: {queries.estimator}"
     if queries.mode == "same-pad":

@@ -30,7 +30,6 @@ from nodes.modes import AskingMode
 from nodes.qml.answers import AnswerPolicy
 from nodes.qml.canaries import CanaryTest
 from nodes.qml.datasets import DataSet
-from nodes.qml.decision import Observable
 from nodes.qml.drift import drifted
 from nodes.qml.ensemble import Ensemble
 from nodes.qml.expansion import Expansion
@@ -129,17 +128,11 @@ def layout_of(scenario: Scenario, learnt: Lesson | None) -> QueryFormat:
 
 
 def _require_registers(mode: QuestionMode, model: Deployed, features: int) -> None:
-    """What only the trained model can tell: whether it can be measured, and how many registers that takes at least."""
+    """What only the trained model can tell: how many registers a question takes at least."""
     if isinstance(model, Expansion) and mode.estimator == "kernel":
         needed, what = len(model.weights), "support vector"
-    elif isinstance(model.decision_.form, Observable):
-        needed, what = (2**features, "eigenstate") if mode.name == "same-pad" else (1, "question")
     else:
-        fault = (
-            f"queries.estimator: got observable, but the model of {features} features has fewer support vectors than that has numbers "
-            "and is kept as those; expected kernel, or more samples"
-        )
-        raise ScenarioError([fault])
+        needed, what = (2**features, "eigenstate") if mode.name == "same-pad" else (1, "question")
     if mode.copies < needed:
         raise ScenarioError(
             [f"queries.copies: got {mode.copies}, expected at least {needed}: one for each {what}"]
@@ -519,13 +512,16 @@ class _Builder:
             return None
 
         classical = self._scenario.classical
-        # The other way: of the same kind, longer, and nobody does anything to it.
+        # The other way: of the same kind, longer, and without what the timeline does to the first; Eve sits on both.
         detour = around.wired(
             "alice",
             "bob",
             around.gateways["bob"],
             ChannelParameters(
-                classical.bandwidth, classical.latency + wanted.detour_latency, classical.jitter
+                classical.bandwidth,
+                classical.latency + wanted.detour_latency,
+                classical.jitter,
+                classical.loss,
             ),
         )
         return Responder(around.env, wanted, around.keys, around.to_bob.send, detour.send, around.recorder)

@@ -180,7 +180,9 @@ class ModelDefences(Section):
 class Playbook(Section):
     """What a client's site does when scores say that a host is hostile."""
 
-    threshold: Annotated[float, RealNumber()] = Field(default=0.0, description="a score above it counts")
+    threshold: Annotated[float, RealNumber()] = Field(
+        default=0.0, description="a score of at least this counts"
+    )
     count: Annotated[int, Integer(Limits(minimum=1, maximum=1000))] = Field(
         default=3, description="so many of them, of one client,"
     )

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nodes.attacks.asking import HostileHost
+from nodes.attacks.classical import Impersonate, Tamper
+from nodes.attacks.model import Poisoning
 from nodes.qml.diagnostics import algorithm_2
 from nodes.qml.query_leaks import MAX_MIXED, classical_leak, qotp_leak, same_pad_leak
 from nodes.qml.query_modes import References
@@ -17,6 +20,8 @@ from nodes.qml.resources import EAGLE, inversion_test_resources
 from scenarios.inference import BESIDE, QUANTUM, Lesson
 from scenarios.inference_range import Inference, deployed
 from scenarios.range import Range
+from scenarios.recorder import Alarm
+from scenarios.schema import Scenario
 
 if TYPE_CHECKING:
     from scenarios.referee import BlockRow
@@ -29,6 +34,28 @@ _UNMET = {
 }
 MODEL_WATCHERS = ("canary", "playbook")
 """Nodes whose alarms are about the model and its answers, not about the link."""
+
+
+def shown_since_s(scenario: Scenario, alarm: Alarm) -> float:
+    """Since when an attack is on that this alarm of the model's watchers can be the sign of; infinity without one.
+
+    A playbook names a client: it is right if that one's host is hostile. Canaries show a model that learnt poison, and answers that
+    somebody could change.
+    """
+    canary, open_to_change = alarm.node == "canary", not scenario.defences.query_mac
+    begun = [
+        entry.at
+        for entry in scenario.timeline
+        if (
+            (
+                isinstance(entry.action, Poisoning)
+                or (open_to_change and isinstance(entry.action, Tamper | Impersonate))
+            )
+            if canary
+            else isinstance(entry.action, HostileHost) and f"client-{entry.action.client} " in alarm.reason
+        )
+    ]
+    return min(begun, default=math.inf)
 
 
 def model_findings(inference: Inference | None) -> dict[str, Any] | None:

@@ -21,7 +21,12 @@ from nodes.link import STEPS
 from nodes.queries import QueryRecord
 from nodes.session import AuthenticationPool
 from scenarios.expectations import Column, Series
-from scenarios.model_findings import MODEL_WATCHERS, algorithm_2_findings, model_findings
+from scenarios.model_findings import (
+    MODEL_WATCHERS,
+    algorithm_2_findings,
+    model_findings,
+    shown_since_s,
+)
 from scenarios.range import Range
 
 CHSH_FAILURE = 0.01
@@ -392,11 +397,11 @@ def _queries(world: Range, queries: tuple[QueryRecord, ...]) -> dict[str, Any]:
 
 def _eve(world: Range, blocks: tuple[BlockRow, ...], queries: tuple[QueryRecord, ...]) -> dict[str, Any]:
     attacks = [entry for entry in world.scenario.timeline if entry.action.adversarial]
-    # No alarm of the link tells of an attack on the model, nor one of the model's of an attack on the link.
-    model_s = min((entry.at for entry in attacks if entry.action.family == "model"), default=math.inf)
+    # No alarm of the link tells of an attack on the model, nor one of the model's of any attack but those it can show.
     link_s = min((entry.at for entry in attacks if entry.action.family != "model"), default=math.inf)
     sounded = [
-        (alarm, model_s if alarm.node in MODEL_WATCHERS else link_s) for alarm in world.recorder.alarms
+        (alarm, shown_since_s(world.scenario, alarm) if alarm.node in MODEL_WATCHERS else link_s)
+        for alarm in world.recorder.alarms
     ]
     usual = {alarm.reason for alarm, begin_s in sounded if alarm.t_s < begin_s}
     delays = [
@@ -419,8 +424,7 @@ def _eve(world: Range, blocks: tuple[BlockRow, ...], queries: tuple[QueryRecord,
         "detected": bool(delays),
         "detection_delay_s": delays[0] if delays else None,
         "false_alarms": sum(
-            alarm.reason.startswith(("telemetry: ", "canary: ")) and alarm.t_s < begin_s
-            for alarm, begin_s in sounded
+            alarm.reason.startswith("telemetry: ") and alarm.t_s < begin_s for alarm, begin_s in sounded
         ),
         "alarms": dict(sorted(collections.Counter(alarm.reason for alarm in world.recorder.alarms).items())),
     }

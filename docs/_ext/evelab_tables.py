@@ -424,7 +424,14 @@ class _Generated(SphinxDirective):
 
 
 _PROMISES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("eve", "{{action}} {}", tuple(CATALOGUE)),
+    *(
+        (
+            page,
+            "{{action}} {}",
+            tuple(id_ for id_, action in CATALOGUE.items() if _page(action) == f"{page}.md"),
+        )
+        for page in ("eve", "model")
+    ),
     ("results", "`{}`", (*SUMMARY_PATHS, *BLOCK_COLUMNS, *DECOY_COLUMNS, *INTENSITY_COLUMNS, *QUERY_COLUMNS)),
     ("link", "`{}`", ABORT_REASONS),
 )

@@ -103,7 +103,9 @@ class Extract(Asking):
     source: ClassVar[str] = "Tramèr 2016"
     defences: ClassVar[tuple[str, ...]] = _ANSWERS
 
-    queries: int = parameter(64, "number", "different questions", minimum=1, maximum=100_000)
+    queries: int = parameter(
+        64, "number", "different questions; at least 30 of classes", minimum=1, maximum=2000
+    )
     repeats: int = parameter(1, "number", "times that each is asked, against noise", minimum=1, maximum=1000)
 
     def strategy(self, knows: Knowledge, candidates: DataSet, rng: np.random.Generator) -> Strategy[Any]:  # noqa: ARG002  some need them
@@ -182,7 +184,7 @@ class TimeAnswers(Asking):
     source: ClassVar[str] = "Kocher 1996 for the channel; the strategy is ours"
     defences: ClassVar[tuple[str, ...]] = ("defences.model.constant_time", "defences.query_budget")
 
-    queries: int = parameter(64, "number", "different questions", minimum=1, maximum=100_000)
+    queries: int = parameter(64, "number", "different questions", minimum=8, maximum=2000)
     repeats: int = parameter(
         9, "number", "times that each is asked, over the jitter", minimum=2, maximum=1000
     )

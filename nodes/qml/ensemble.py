@@ -113,13 +113,13 @@ class Ensemble(Machine):
                 ensemble.members_.append(int(constant))
                 continue
             form: Observable | SupportVectors
-            if f"{number}.rows" in arrays:
-                rows = array(arrays, f"{number}.rows", (None, width))
-                form = SupportVectors(program, rows, array(arrays, f"{number}.weights", (len(rows),)))
+            if f"member{number}_rows" in arrays:
+                rows = array(arrays, f"member{number}_rows", (None, width))
+                form = SupportVectors(program, rows, array(arrays, f"member{number}_weights", (len(rows),)))
             else:
-                values = array(arrays, f"{number}.values", (None,))
+                values = array(arrays, f"member{number}_values", (None,))
                 shape = (len(values), 2**program.qubits)
-                form = Observable(values, array(arrays, f"{number}.vectors", shape, np.complex128))
+                form = Observable(values, array(arrays, f"member{number}_vectors", shape, np.complex128))
             if not (isinstance(bias, float) and np.isfinite(bias)):
                 raise ValueError(f"a member's bias is {bias!r}; expected a finite number")
             ensemble.members_.append(Decision(program, form, bias))
@@ -149,9 +149,9 @@ class Ensemble(Machine):
                 continue
             form = member.form
             if isinstance(form, SupportVectors):
-                arrays |= {f"{number}.rows": form.rows, f"{number}.weights": form.weights}
+                arrays |= {f"member{number}_rows": form.rows, f"member{number}_weights": form.weights}
             else:
-                arrays |= {f"{number}.values": form.values, f"{number}.vectors": form.vectors}
+                arrays |= {f"member{number}_values": form.values, f"member{number}_vectors": form.vectors}
         return {
             "members": self.members,
             "copies": self.copies,

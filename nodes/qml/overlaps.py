@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -24,11 +25,12 @@ def overlaps(left: NDArray[np.complex128], right: NDArray[np.complex128]) -> NDA
     """|⟨left_i|right_j⟩|² as float64[n, m], of columns complex128[2**q, n] and complex128[2**q, m]."""
     out = np.empty((left.shape[1], right.shape[1]))
     one, other = _Parts(left), _Parts(right)
+    space = _Space(*out.shape)
     tiles = [(rows, columns) for rows in _tiles(len(out)) for columns in _tiles(out.shape[1])]
 
     def piece(tile: tuple[slice, slice]) -> None:
         rows, columns = tile
-        one.products(other, rows, columns, out[rows, columns])
+        one.products(other, rows, columns, space, out[rows, columns])
 
     on_all_cores(piece, tiles)
     return out
@@ -39,18 +41,20 @@ def gram(states: NDArray[np.complex128]) -> NDArray[np.float64]:
     count = states.shape[1]
     out = np.empty((count, count))
     parts = _Parts(states)
+    space = _Space(count, count)
     spans = _tiles(count)
-    tiles = [(rows, columns) for number, rows in enumerate(spans) for columns in spans[number:]]
+    # those on the diagonal take less time: at the end, where one core may have to wait for the other
+    tiles = [(rows, columns) for number, rows in enumerate(spans) for columns in spans[number + 1 :]]
+    tiles += [(rows, rows) for rows in spans]
 
     def piece(tile: tuple[slice, slice]) -> None:
         rows, columns = tile
         here = out[rows, columns]
-        parts.products(parts, rows, columns, here)
-        if rows != columns:
+        if rows == columns:
+            parts.squares(rows, space, here)
+        else:
+            parts.products(parts, rows, columns, space, here)
             out[columns, rows] = here.T
-        elif parts.uneven:
-            here += here.T.copy()  # products of the two triangles are rounded differently
-            here *= 0.5
 
     on_all_cores(piece, tiles)
     np.fill_diagonal(out, 1.0)
@@ -108,6 +112,22 @@ def _tiles(count: int) -> list[slice]:
     return [slice(begin, min(begin + _TILE, count)) for begin in range(0, count, _TILE)]
 
 
+class _Space(threading.local):
+    """Room for the products of a tile, one for each thread: memory that is new for every tile is slow.
+
+    Args:
+        rows: of the whole matrix.
+        columns: of it.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._room = np.empty(3 * min(rows, _TILE) * min(columns, _TILE))
+
+    def tiles(self, count: int, rows: int, columns: int) -> NDArray[np.float64]:
+        """float64[count, rows, columns], contiguous, with anything in it; count at most 3."""
+        return self._room[: count * rows * columns].reshape(count, rows, columns)
+
+
 class _Parts:
     """Real matrices whose products give the overlaps.
 
@@ -117,33 +137,59 @@ class _Parts:
     """
 
     def __init__(self, states: NDArray[np.complex128]) -> None:
-        amplitudes = len(states)
-        x, y = np.ascontiguousarray(states.real), np.ascontiguousarray(states.imag)
-        self.uneven = amplitudes > _DENSITIES
+        amplitudes, count = states.shape
+        self._density = amplitudes <= _DENSITIES
         self._three = amplitudes >= _THREE
-        if not self.uneven:
+        if self._density:
+            x, y = np.ascontiguousarray(states.real), np.ascontiguousarray(states.imag)
             upper, lower = np.triu_indices(amplitudes, 1)
             off = states[upper] * states[lower].conj() * np.sqrt(2.0)
-            self._x = np.concatenate([x * x + y * y, off.real, off.imag])
-        elif self._three:
-            self._x, self._y, self._sum, self._difference = x, y, x + y, y - x
-        else:
-            self._x, self._y = np.concatenate([x, y]), np.concatenate([y, -x])
-
-    def products(self, other: _Parts, rows: slice, columns: slice, out: NDArray[np.float64]) -> None:
-        """Writes the overlaps of `rows` of these with `columns` of the others."""
-        if not self.uneven:
-            np.matmul(self._x[:, rows].T, other._x[:, columns], out=out)
+            self._long = np.concatenate([x * x + y * y, off.real, off.imag])
             return
-        p = self._x[:, rows].T @ other._x[:, columns]
+        self._xy = np.empty((2, amplitudes, count))
+        self._xy[0], self._xy[1] = states.real, states.imag
+        self._long = self._xy.reshape(2 * amplitudes, count)
+        x, y = self._xy
         if self._three:
-            q = self._sum[:, rows].T @ other._difference[:, columns]
-            q += p
-            yy = self._y[:, rows].T @ other._y[:, columns]
-            q -= yy
-            p += yy
+            self._sum, self._difference = x + y, y - x
         else:
-            q = self._y[:, rows].T @ other._x[:, columns]
+            self._both = np.concatenate([x, y, y, -x]).reshape(2, 2 * amplitudes, count)
+
+    def products(
+        self, other: _Parts, rows: slice, columns: slice, space: _Space, out: NDArray[np.float64]
+    ) -> None:
+        """Writes the overlaps of `rows` of these with `columns` of the others."""
+        if self._density:
+            np.matmul(self._long[:, rows].T, other._long[:, columns], out=out)
+            return
+        if self._three:
+            room = space.tiles(3, *out.shape)
+            xx, yy, q = room
+            np.matmul(self._xy[:, :, rows].transpose(0, 2, 1), other._xy[:, :, columns], out=room[:2])
+            np.matmul(self._sum[:, rows].T, other._difference[:, columns], out=q)
+            q += xx
+            q -= yy
+            xx += yy
+            xx *= xx
+            q *= q
+            np.add(xx, q, out=out)
+            return
+        room = space.tiles(2, *out.shape)
+        np.matmul(self._both[:, :, rows].transpose(0, 2, 1), other._long[:, columns], out=room)
+        room *= room
+        np.add(room[0], room[1], out=out)
+
+    def squares(self, rows: slice, space: _Space, out: NDArray[np.float64]) -> None:
+        """Writes the overlaps of `rows` with themselves, exactly symmetric: P is, and Q is made antisymmetric."""
+        here = self._long[:, rows]
+        if self._density:
+            np.matmul(here.T, here, out=out)  # of a matrix with itself NumPy computes one triangle
+            return
+        p, turned, q = space.tiles(3, *out.shape)
+        np.matmul(here.T, here, out=p)
+        x, y = self._xy
+        np.matmul(x[:, rows].T, y[:, rows], out=turned)
+        np.subtract(turned, turned.T, out=q)
         p *= p
         q *= q
         np.add(p, q, out=out)

@@ -115,3 +115,13 @@ def test_questions_change_and_drift_with_time():
     drifting = Drifting(zeros, 1.0, lambda rows, seconds: np.minimum(rows + 0.1 * seconds, 1.0))
     assert drifting.draw(0.5, rng)[0].tolist() == [0.0, 0.0]
     assert drifting.draw(4.0, rng)[0] == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize("absurd", [np.inf, -1e300])
+def test_what_no_server_says_is_no_answer(monkeypatch, absurd):
+    """Without a MAC an answer may be any bytes; a strategy never sees a number beyond all scores."""
+    monkeypatch.setattr(Threshold, "decide", lambda _, rows: np.full(len(rows), absurd))
+    asks, intruder = asking(QUESTIONS, answers="score")
+    asks.run(3.0)
+    assert intruder.replied == 5
+    assert np.isnan(intruder.loot.values).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,34 @@ def test_no_states_have_no_overlaps():
     """Empty lists give empty matrices."""
     assert gram(np.zeros((4, 0), complex)).shape == (0, 0)
     assert overlaps(np.zeros((4, 0), complex), states(4, 3, 1)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("amplitudes", [4, 8, 32])  # each way of multiplying
+def test_matrices_are_the_same_bytes_every_time(amplitudes):
+    """Whichever thread does which tile, and whoever else computes meanwhile, the bytes are the same."""
+    left, right = states(amplitudes, 450, 1), states(amplitudes, 430, 2)
+    alone = gram(left).tobytes(), overlaps(left, right).tobytes()
+    found = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.extend(
+                (gram(left).tobytes(), overlaps(left, right).tobytes()) for _ in range(3)
+            )
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 9
+
+
+@pytest.mark.parametrize("amplitudes", [4, 8, 32])
+def test_large_matrices_are_exactly_symmetric(amplitudes):
+    """Over several tiles of full size the matrix is symmetric to the last bit, and the product's to 1e-13."""
+    columns = states(amplitudes, 610, 3)
+    found = gram(columns)
+    assert np.array_equal(found, found.T)
+    assert np.array_equal(np.diag(found), np.ones(610))
+    assert np.abs(found - np.abs(columns.conj().T @ columns) ** 2).max() <= 1e-13

@@ -12,7 +12,7 @@ from netsim.errors import ScenarioError
 from netsim.random_streams import RandomStreams
 from nodes.delivery import algorithms
 from nodes.playbook import ACTIONS
-from nodes.qml.models import MODELS
+from nodes.qml.models import MODELS, trained
 from nodes.qml.query_modes import QUERY_MODES
 from scenarios import inference_sections
 from scenarios.inference import lesson
@@ -189,6 +189,10 @@ def test_an_attacker_who_runs_out_of_time_keeps_what_it_has(scenario_of):
         ("defences: {model: {suspected: 10 %}}\n", "of no use with sanitise: none"),
         ("defences: {playbook: {detour_latency: 1 ms}}\n", "of no use with no action re-route"),
         ("server: {delivery: {suite: ml-kem-768, patience: 1 s}}\n", "takes no QKD key"),
+        (
+            "server: {answers: score}\ndefences: {model: {decimals: 12, noise: 0.01}}\n",
+            "expected fewer decimals",
+        ),
         ("timeline:\n  - {at: 1 s, action: model.backdoor}\n", "expected 0 s"),
         (
             "timeline:\n  - {at: 0 s, action: model.backdoor, column: 5}\n",
@@ -203,6 +207,75 @@ def test_an_attacker_who_runs_out_of_time_keeps_what_it_has(scenario_of):
 def test_what_makes_no_sense_together_is_said(scenario_of, more, says):
     """Each contradiction names its key and what was expected."""
     assert says in faults(scenario_of, more)
+
+
+@pytest.mark.parametrize(
+    ("queries", "more", "says"),
+    [
+        ("mode: same-pad, copies: 16385", "", "expected at most 16384 with per_pad: 1"),
+        ("mode: same-pad", "server: {training: {features: 6}}\n", "expected at most 5 with mode: same-pad"),
+        (
+            "mode: qotp, estimator: kernel",
+            "defences: {model: {adversarial_training: 10 %}}\n",
+            "not with estimator: kernel",
+        ),
+    ],
+)
+def test_what_a_quantum_mode_cannot_carry_is_said(scenario_of, queries, more, says):
+    """More key than a KME hands out at once, gates beyond any memory, a machine without what is compared: faults, at once."""
+    assert says in faults(scenario_of, more, base=LINK.replace("start: 1 s", f"start: 1 s, {queries}"))
+
+
+@pytest.mark.parametrize(
+    "queries",
+    [
+        "mode: same-pad, copies: 3",
+        "mode: same-pad, estimator: kernel, copies: 3",
+        "mode: qotp, estimator: kernel, copies: 1",
+    ],
+)
+def test_too_few_registers_for_the_trained_model_are_a_clear_error(scenario_of, queries):
+    """How many it takes only training tells; then the key is named, and what it takes."""
+    scenario = scenario_of("", base=LINK.replace("start: 1 s", f"start: 1 s, {queries}"))
+    with pytest.raises(ScenarioError, match=r"queries\.copies: got \d, expected at least \d+: one for each"):
+        measured(scenario)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "server: {training: {data: table, features: 99, columns: [a, b], file: x}}\n",
+        "server: {training: {data: xor, features: 99}}\n",
+        "defences: {playbook: {actions: [bogus], detour_latency: 1 ms}}\n",
+    ],
+)
+def test_one_wrong_value_is_one_fault(scenario_of, more):
+    """What is at fault by itself is compared with nothing else."""
+    assert len(faults(scenario_of, more).splitlines()) == 1
+
+
+def test_answers_without_a_mac_may_be_anything_and_nobody_dies(scenario_of):
+    """Flipped bits make scores of all sizes, NaN among them: the playbook passes over those, and so does an attacker."""
+    more = """
+server: {answers: score, training: {samples: 20}}
+defences: {query_mac: false, playbook: {threshold: 0}}
+timeline:
+  - {at: 1 s, action: eve.tamper, messages: [answer], bits: 8}
+  - {at: 1 s, action: model.extract, queries: 20, rate: 40 /s}
+  - {at: 1 s, action: model.evade, rows: 1, rate: 40 /s}
+"""
+    summary = measured(scenario_of(more, base=LINK.replace("rate: 10", "rate: 400")))
+    assert summary["model"]["attacks"]["extract"]["answers"] == 20
+    assert summary["model"]["playbook"]["actions"]["alarm"] >= 1
+
+
+def test_hostile_hosts_drift_as_all_do(scenario_of):
+    """Traffic of a scenario with a hostile host wanders as any other: the benign kind is taken for benign even more."""
+    drift = "\ntimeline:\n  - {at: 1 s, until: 1.1 s, action: data.drift, amount: 1}\n"
+    hostile = "  - {at: 1 s, action: host.compromise, client: 1}\n"
+    base = LINK.replace("rate: 10", "rate: 60")
+    assert measured(scenario_of(drift + hostile, base=base))["queries"]["accuracy"] < 0.3
+    assert measured(scenario_of("\ntimeline:\n" + hostile, base=base))["queries"]["accuracy"] > 0.8
 
 
 def test_attacks_on_a_model_need_somebody_who_asks(scenario_of):
@@ -243,3 +316,71 @@ def test_a_users_table_is_served(scenario_of, tmp_path):
     assert summary["model"]["training"]["rows"] == 140
     assert summary["model"]["accuracy"]["served"] > 0.75
     assert math.isfinite(summary["model"]["accuracy"]["rbf-svm"])
+
+
+def table_of(tmp_path, labels):
+    """Writes a table of such labels; the text that makes it the training data."""
+    rng = np.random.default_rng(5)
+    rows = [f"{rng.normal(3 * (label == 'bad')):.4f},{rng.normal():.4f},{label}" for label in labels]
+    (tmp_path / "some.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
+    return f"server: {{training: {{data: table, file: {tmp_path}/some.csv, columns: [a, b], positive: [bad]}}}}\n"
+
+
+def test_a_table_with_one_row_of_a_class_is_a_clear_error(scenario_of, tmp_path):
+    """There must be one to learn and one to ask about."""
+    with pytest.raises(
+        ScenarioError, match=r"some\.csv: of 9 rows .* 1 are of one class, expected at least 2"
+    ):
+        measured(scenario_of(table_of(tmp_path, ["bad"] + ["fine"] * 8)))
+
+
+def test_an_attackers_own_rows_of_a_table_are_not_among_those_it_is_to_judge(scenario_of, tmp_path):
+    """Whoever has a row of its own that the model has not learnt would know at once that it is none of the model's."""
+    learnt = lesson(scenario_of(table_of(tmp_path, ["bad", "fine"] * 100)), RandomStreams(1))
+    own = {tuple(row) for row in learnt.own("eve/data").features}
+    judged = {tuple(row) for row in learnt.candidates().features}
+    assert len(own) == 30
+    assert len(judged) == 60
+    assert not own & judged
+    assert set(learnt.own("eve/data").labels) == {0, 1}
+
+
+def test_a_model_and_what_it_would_be_untouched_begin_alike(scenario_of):
+    """A variational circuit starts at random: both start at the same point, whichever is trained first."""
+    more = """
+server: {model: vqc, training: {samples: 20}}
+timeline:
+  - {at: 0 s, action: model.flip_labels, fraction: 20 %}
+"""
+    learnt = lesson(scenario_of(more), RandomStreams(1))
+    rows = learnt.test.features
+    alone = trained("vqc", learnt.honest, RandomStreams(1)("server/model"))
+    assert not np.array_equal(learnt.served.decide(rows), alone.decide(rows))
+    assert np.array_equal(learnt.untouched.decide(rows), alone.decide(rows))
+
+
+def test_an_ensemble_can_be_delivered(scenario_of):
+    """Its members travel in one model file, and it answers on the other side as it did here."""
+    more = "server: {delivery: {}}\ndefences: {model: {ensemble: 5}}\n"
+    summary = measured(scenario_of(more))
+    assert summary["model"]["delivery"]["status"] == "installed"
+    assert summary["queries"]["answered"] > 10
+    assert summary["model"]["delivery"]["refused"] == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "detected"),
+    [
+        ("timeline:\n  - {at: 0 s, action: model.flip_labels, fraction: 40 %, how: targeted}\n", True),
+        (
+            "timeline:\n  - {at: 1 s, action: model.extract, rate: 10 /s}\n  - {at: 1 s, action: data.drift, amount: 0.9, until: 1.1 s}\n",
+            False,
+        ),
+    ],
+)
+def test_canaries_are_the_sign_of_poison_and_of_nothing_else(scenario_of, more, detected):
+    """The same alarm tells of poisoned labels; where only the traffic has drifted, an extraction is not what it noticed."""
+    base = LINK.replace("clients: 1, rate: 10", "clients: 1, rate: 5")
+    summary = measured(scenario_of(more + "defences: {model: {canaries: 60 /s}}\n", base=base))
+    assert summary["model"]["canaries"]["alarm_s"] is not None
+    assert summary["eve"]["detected"] is detected
