@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextvars
 import itertools
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from os import register_at_fork
 from typing import Any, TypeVar
 
 _NAME = "linear-algebra"
@@ -118,4 +118,4 @@ def _after_fork() -> None:
             pass  # leaving it restores
 
 
-os.register_at_fork(after_in_child=_after_fork)
+register_at_fork(after_in_child=_after_fork)

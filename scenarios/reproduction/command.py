@@ -72,7 +72,7 @@ SUBJECTS = {
             "The paper, measured",
             "Every claim of “Secure Quantum Machine Learning via Quantum Cryptography” (2025) beside what this range measures.",
             _paper,
-            (100, 200),
+            (40, 100),
         ),
         Subject(
             "attacks",
@@ -80,14 +80,14 @@ SUBJECTS = {
             "Every attack against every defence that is meant for it: what the attack does, what the defence takes from it, and what "
             "it costs honest users.",
             _attacks,
-            (8, 30),
+            (8, 40),
         ),
         Subject(
             "detector",
             "Detectors of an eavesdropper",
             "Classifiers on the link's telemetry, held to one false-alarm rate, on attacks they were not trained on.",
             _detector,
-            (5, 10),
+            (5, 8),
         ),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -67,8 +68,15 @@ def kernel(left: NDArray[np.float64], right: NDArray[np.float64] | None = None) 
     return gram(columns) if right is None else overlaps(columns, program.columns(right))
 
 
+STEPS = 100_000
+"""Of libsvm's optimiser, at most."""
+
+
 class Machine:
     """A support vector machine on a kernel that is there already.
+
+    Shots may leave a kernel that is not positive, on which libsvm can go on for ever: it is stopped after `STEPS` steps, where
+    others need some hundreds.
 
     Args:
         matrix: float64[n, n] of the training rows.
@@ -79,9 +87,12 @@ class Machine:
     def __init__(
         self, matrix: NDArray[np.float64], labels: NDArray[np.int64], penalty: float = PENALTY
     ) -> None:
-        from sklearn.svm import SVC  # noqa: PLC0415  seconds to import; only what trains needs it
+        from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415  seconds to import; only what trains needs it
+        from sklearn.svm import SVC  # noqa: PLC0415  likewise
 
-        self._machine = SVC(kernel="precomputed", C=penalty).fit(matrix, labels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the docstring says what is done about it
+            self._machine = SVC(kernel="precomputed", C=penalty, max_iter=STEPS).fit(matrix, labels)
 
     def decide(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Decision values float64[m] of kernel entries float64[m, n] with the training rows."""
