@@ -25,7 +25,7 @@ from scenarios.reproduction.experiment import (
 from scenarios.reproduction.study import Figure, Job, Part, Plan, Shown, Study, Table
 from scenarios.reproduction.verdicts import Claim, Trial, about, mean, spelled
 
-QUICK, FULL = (0.0, 0.1, 0.2), tuple(round(0.04 * step, 2) for step in range(6))
+QUICK, FULL = (0.0, 0.1, 0.2), tuple(round(0.02 * step, 2) for step in range(11))
 KINDS = ("depolarising", "damping")
 SHOTS = (8192, 1024)
 PRINTED, STRONGEST, LEAST = 0.92, 0.2, 0.80
