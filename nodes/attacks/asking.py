@@ -59,14 +59,15 @@ class Evade(Asking):
         0.1, "fraction", "largest change of a feature, of its range", minimum=0.0, maximum=1.0
     )
     rows: int = parameter(20, "number", "questions to change", minimum=1, maximum=1000)
-    method: Literal["differences", "labels", "transfer"] = parameter(
+    method: Literal["differences", "labels", "copy", "transfer"] = parameter(
         "differences",
         "choice",
-        "differences: the slope from asking either side; labels: from classes alone; transfer: on a model of her own, without asking",
-        choices=("differences", "labels", "transfer"),
+        "differences: the slope from asking either side; labels: from classes alone; copy: the exact gradient of a copy that "
+        "64 questions give; transfer: of a model of her own, without asking",
+        choices=("differences", "labels", "copy", "transfer"),
     )
 
-    def strategy(self, knows: Knowledge, candidates: DataSet, rng: np.random.Generator) -> Strategy[Any]:  # noqa: ARG002  some need them
+    def strategy(self, knows: Knowledge, candidates: DataSet, rng: np.random.Generator) -> Strategy[Any]:
         """By the method."""
         from nodes.qml import evasion  # noqa: PLC0415  see the head
 
@@ -77,6 +78,8 @@ class Evade(Asking):
             return evasion.by_differences(knows, self.epsilon, rng, rows=rows)
         if self.method == "labels":
             return evasion.by_labels(knows, self.epsilon, rng, rows=rows)
+        if self.method == "copy":
+            return evasion.by_copy(Extract().strategy(knows, candidates, rng), rows, self.epsilon, rng)
         return _transferred(knows, rows, self.epsilon, rng)
 
 

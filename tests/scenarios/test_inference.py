@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from netsim.errors import ScenarioError
+from netsim.messages import Envelope, Query
 from netsim.random_streams import RandomStreams
 from nodes.delivery import algorithms
 from nodes.playbook import ACTIONS
@@ -17,6 +18,7 @@ from nodes.qml.query_modes import QUERY_MODES
 from scenarios import inference_sections
 from scenarios.inference import lesson
 from scenarios.loader import load
+from scenarios.range import build, fabric_of
 from scenarios.runner import run
 
 LINK = """
@@ -384,3 +386,27 @@ def test_canaries_are_the_sign_of_poison_and_of_nothing_else(scenario_of, more, 
     summary = measured(scenario_of(more + "defences: {model: {canaries: 60 /s}}\n", base=base))
     assert summary["model"]["canaries"]["alarm_s"] is not None
     assert summary["eve"]["detected"] is detected
+
+
+def test_a_copy_gives_its_gradient_away(scenario_of):
+    """Sixty-four questions make a copy whose exact gradient evades with as many rows as one likes, and no more questions."""
+    more = "server: {answers: score}\ntimeline:\n  - {at: 1 s, action: model.evade, method: copy, rows: 60, rate: 50 /s}\n"
+    evaded = measured(scenario_of(more))["model"]["attacks"]["evade"]
+    assert evaded["questions"] == evaded["answers"] == 64
+    assert evaded["error"] > evaded["error_before"] + 0.1
+    assert evaded["largest_shift"] <= 0.1 + 1e-6
+
+
+def test_a_masked_query_of_another_length_is_rejected_and_counted(scenario_of):
+    """Nothing vouches for a masked query's length: what has not the model's is rejected, and the server goes on."""
+    scenario = scenario_of("", base=LINK.replace("start: 1 s", "start: 1 s, mode: masked"))
+    streams = RandomStreams(1)
+    with fabric_of(scenario, streams) as fabric:
+        world = build(scenario, fabric, streams)
+        world.env.run(until=0.5)  # there is a model by now
+        for number, size in enumerate((0, 3, 6)):
+            query = Query(9, number, bytes(16), bytes(size))
+            world.server.on_envelope(Envelope("client-9", "server", Envelope.QUERIES, number, query.encode()))
+        world.env.run(until=scenario.duration)
+    assert world.server.rejections == {"malformed query": 3}
+    assert sum(query.status == "answered" for query in world.clients[0].queries) > 10
